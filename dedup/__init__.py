@@ -1,0 +1,1 @@
+"""Pure deduplication kernels over Arrow arrays. No Beam here."""

@@ -1,0 +1,1 @@
+"""Pure reading, extraction, signals and policies over Arrow batches. No Beam here."""

@@ -1,0 +1,1 @@
+"""Recipes, manifests, stage jobs, the report and the command line."""

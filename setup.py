@@ -1,0 +1,61 @@
+"""Packaging: the top-level folders become subpackages of ``algok``.
+
+``pipeline/`` is imported as ``algok.pipeline`` and so on, so that nothing but
+``algok`` lands in ``site-packages``. Every other setting is in pyproject.toml.
+"""
+
+from pathlib import Path
+
+from setuptools import setup
+
+ROOT = Path(__file__).parent
+SUBS = ("pipeline", "transforms", "filters", "dedup", "tokenizer")
+
+# Ranges for users; requirements.lock pins one tested set for development and CI.
+REQUIRES = [
+    "apache-beam>=2.70,<3",
+    "brotli>=1.1,<2",
+    "charset-normalizer>=3.3,<4",
+    "click>=8.1,<9",
+    "datasketch>=2.0,<3",
+    "fasttext>=0.9.3,<0.10",
+    "fastwarc>=2.0,<3",
+    "faust-cchardet>=2.1,<3",
+    "filelock>=3.12",
+    "jinja2>=3.1,<4",
+    "lxml>=5.3,<7",
+    "msgspec>=0.19,<1",
+    "numba>=0.61,<1",
+    "numpy>=2.0,<3",
+    "psutil>=6,<8",
+    "pyarrow>=18,<26",
+    "regex>=2024.5",
+    "resiliparse>=2.0,<3",
+    "rich>=13.7,<16",
+    "scipy>=1.13,<2",
+    "sentencepiece>=0.2,<0.3",
+    "tiktoken>=0.8,<1",
+    "trafilatura>=2.0,<3",
+    "warcio>=1.7,<2",
+    "xxhash>=3.4,<5",
+    "zstandard>=0.22,<1",
+]
+
+
+def nested(folder: str) -> list[str]:
+    """Dotted names of ``folder`` and of every package below it."""
+    return sorted(
+        ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / folder).rglob("__init__.py")
+    )
+
+
+setup(
+    install_requires=REQUIRES,
+    packages=["algok", *(f"algok.{name}" for sub in SUBS for name in nested(sub))],
+    package_dir={"algok": "src/algok", **{f"algok.{sub}": sub for sub in SUBS}},
+    package_data={
+        "algok": ["py.typed"],
+        "algok.pipeline": ["**/*.html", "**/*.css", "**/*.js", "**/*.toml"],
+        "algok.filters": ["**/*.toml", "**/*.txt"],
+    },
+)

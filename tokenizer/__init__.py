@@ -1,0 +1,1 @@
+"""Tokenizer training, codec, packing and shard reading. No Beam here."""

@@ -1,0 +1,1 @@
+"""PTransforms over RecordBatches: coders, sources, sinks, shuffle, and the stages."""
