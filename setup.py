@@ -44,9 +44,7 @@ REQUIRES = [
 
 def nested(folder: str) -> list[str]:
     """Dotted names of ``folder`` and of every package below it."""
-    return sorted(
-        ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / folder).rglob("__init__.py")
-    )
+    return sorted(".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / folder).rglob("__init__.py"))
 
 
 setup(

@@ -97,7 +97,9 @@ SIGNALS = pa.schema(
         _field("hangul_share", pa.float32(), "Hangul among all letters", "0..1"),
         _field("chars", pa.int32(), "length of the text", "character"),
         _field("bytes", pa.int32(), "length of the text in UTF-8", "byte"),
-        _field("words", pa.int32(), "white-space separated words (eojeol); characters for Japanese and Chinese", "word"),
+        _field(
+            "words", pa.int32(), "white-space separated words (eojeol); characters for Japanese and Chinese", "word"
+        ),
         _field("lines", pa.int32(), "non-empty lines", "line"),
         _field("mean_word_chars", pa.float32(), "mean length of a word", "character"),
         _field("non_alpha_word_share", pa.float32(), "words without any letter", "0..1"),
@@ -113,7 +115,12 @@ SIGNALS = pa.schema(
         _field("dup_para_share", pa.float32(), "paragraphs that repeat an earlier one (Gopher)", "0..1"),
         _field("dup_para_char_share", pa.float32(), "characters in such paragraphs (Gopher)", "0..1"),
         *(
-            _field(f"top_{n}gram_char_share", pa.float32(), f"characters in the most frequent word {n}-gram (Gopher)", "0..1")
+            _field(
+                f"top_{n}gram_char_share",
+                pa.float32(),
+                f"characters in the most frequent word {n}-gram (Gopher)",
+                "0..1",
+            )
             for n in (2, 3, 4)
         ),
         *(

@@ -1,0 +1,45 @@
+# Everything a newcomer needs; `make help` lists it.
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast lint types clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+install: $(STAMP)  ## create the virtual environment from the lock file (quick when nothing changed)
+
+# --no-deps: the lock file is complete; it leaves out fasttext-predict, which would overwrite fasttext's files.
+$(STAMP): requirements.lock setup.py pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(STAMP)
+
+demo: install  ## make the synthetic crawl and run all seven stages on it
+	$(BIN)/algok demo --work work/demo
+
+test: install  ## lint, types and all tests
+	$(MAKE) --no-print-directory lint types
+	$(BIN)/python -m pytest
+
+test-fast: install  ## the tests of under two minutes in all
+	$(BIN)/python -m pytest -m "not slow" -n 2
+
+lint: install  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy does not follow setup.py's folder map, so it reads a git-ignored folder of links.
+types: install  ## mypy --strict
+	@mkdir -p .typing/algok
+	@for f in src/algok/*.py src/algok/py.typed; do ln -sfn ../../$$f .typing/algok/$$(basename $$f); done
+	@for d in pipeline transforms filters dedup tokenizer; do ln -sfn ../../$$d .typing/algok/$$d; done
+	$(BIN)/mypy -p algok
+
+clean:  ## remove work folders and caches (keeps the virtual environment)
+	rm -rf work build dist .mypy_cache .ruff_cache .pytest_cache .typing
