@@ -7,8 +7,8 @@ field metadata (``describe`` prints them). A Beam element is a ``pyarrow.RecordB
 neither the file that carried the record nor its position. Two captures that agree in all three are byte-identical
 and share one id; exact deduplication keeps one of them.
 
-A row's *address* is (``unit``, ``row``): the unit is the 16-hex key of the file of the ``documents`` table that holds the row, the
-row its position there. Decisions, clusters and the mixture carry addresses so that removal never shuffles text;
+A row's *address* is (``unit``, ``row``): the unit is the 16-hex key of the file of the ``documents`` table that holds
+the row, the row its position there. Decisions, clusters and the mixture carry addresses so that removal never shuffles text;
 whoever joins by address compares ``doc_id`` too and raises ``CorruptionError`` on a mismatch.
 """
 
