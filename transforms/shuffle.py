@@ -56,7 +56,9 @@ def partition_ids(key: pa.Array, partitions: int) -> np.ndarray[Any, np.dtype[np
         hashed = key.to_numpy(zero_copy_only=False).astype(np.uint64)
     elif pa.types.is_string(key.type) or pa.types.is_large_string(key.type):
         encoded = key.dictionary_encode()
-        uniques = np.array([xxhash.xxh3_64_intdigest(v.encode()) for v in encoded.dictionary.to_pylist()], dtype=np.uint64)
+        uniques = np.array(
+            [xxhash.xxh3_64_intdigest(v.encode()) for v in encoded.dictionary.to_pylist()], dtype=np.uint64
+        )
         hashed = uniques[encoded.indices.to_numpy(zero_copy_only=False)]
     else:
         raise TypeError(f"cannot shuffle by a key of type {key.type}")

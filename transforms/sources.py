@@ -1,0 +1,128 @@
+"""Sources of batches: input records, and the rows of a documents file joined with what later stages decided."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from algok.errors import CorruptionError
+from algok.schema import ADDRESS, DOCUMENTS
+from algok.transforms.storage import open_read
+from algok.transforms.units import Unit
+
+__all__ = ["DocumentRows", "read_parquet", "tally_rows"]
+
+#: Rows of a batch; the text of 1,000 web documents is a few MB.
+BATCH_ROWS = 1_000
+
+
+def read_parquet(path: str, columns: list[str] | None = None, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    """Batches of a Parquet file that algok wrote. Raises ``CorruptionError`` when a page fails its checksum."""
+    with open_read(path) as file:
+        try:
+            parquet = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False)
+            yield from parquet.iter_batches(batch_size=batch_rows, columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptionError(
+                f"{path} is damaged ({error}); delete it and the manifest.json of its stage, then run again"
+            ) from error
+
+
+def tally_rows(tally: dict[str, Any], batch: pa.RecordBatch) -> None:
+    """Add a batch's rows to ``tally['read']`` by source and language: {source: {language: [documents, bytes]}}."""
+    if batch.num_rows == 0:
+        return
+    table = pa.table({name: batch.column(name) for name in ("source", "language", "bytes")})
+    read = tally.setdefault("read", {})
+    for row in table.group_by(["source", "language"]).aggregate([([], "count_all"), ("bytes", "sum")]).to_pylist():
+        entry = read.setdefault(row["source"], {}).setdefault(row["language"] or "und", [0, 0])
+        entry[0] += row["count_all"]
+        entry[1] += row["bytes_sum"] or 0
+
+
+class DocumentRows(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of a documents file, as ADDRESS columns plus ``columns`` of DOCUMENTS.
+
+    The unit's body names the files: ``documents``; optionally ``decisions`` (row-aligned: only kept rows are given)
+    and ``selection`` (clusters or mixture: only the rows listed there, with ``selected`` columns of it appended;
+    ``survivors`` keeps only its rows with a true ``survivor`` column). Every row given is tallied by source and
+    language. Raises ``CorruptionError`` when the files disagree on a row's doc_id.
+    """
+
+    columns: tuple[str, ...]
+    selected: tuple[str, ...] = ()
+    selection_schema: pa.Schema | None = None
+    survivors: bool = False
+    batch_rows: int = BATCH_ROWS
+
+    @property
+    def schema(self) -> pa.Schema:
+        fields = [*ADDRESS, *(DOCUMENTS.field(name) for name in self.columns)]
+        if self.selected:
+            assert self.selection_schema is not None
+            fields += [self.selection_schema.field(name) for name in self.selected]
+        return pa.schema(fields)
+
+    def read(self, unit: Unit, tally: dict[str, Any]) -> Iterator[tuple[pa.RecordBatch, float]]:
+        path = unit.body["documents"]
+        needed = ["doc_id", *dict.fromkeys([*self.columns, "source", "language", "bytes"])]
+        decisions = unit.body.get("decisions")
+        kept = _aligned(decisions, ["doc_id", "outcome"], self.batch_rows) if decisions else None
+        chosen = _Selection(unit.body["selection"], self) if unit.body.get("selection") else None
+        total = max(1, unit.body.get("rows", 1))
+        start = 0
+        for batch in read_parquet(path, needed, self.batch_rows):
+            rows = np.arange(start, start + batch.num_rows, dtype=np.int32)
+            mask = np.ones(batch.num_rows, dtype=bool)
+            if kept is not None:
+                decision = next(kept)
+                if decision.num_rows != batch.num_rows or not decision.column("doc_id").equals(batch.column("doc_id")):
+                    raise CorruptionError(f"{decisions} does not match {path}: run the filter stage again")
+                mask &= pc.equal(decision.column("outcome"), "kept").to_numpy(zero_copy_only=False)
+            extra: list[pa.Array] = []
+            if chosen is not None:
+                picked, extra = chosen.take(start, batch, path)
+                mask &= picked
+            start += batch.num_rows
+            if not mask.all():
+                batch = batch.filter(pa.array(mask))
+            tally_rows(tally, batch)
+            head = [pa.array([unit.key] * batch.num_rows, pa.string()), pa.array(rows[mask]), batch.column("doc_id")]
+            body = [batch.column(name) for name in self.columns]
+            yield pa.RecordBatch.from_arrays([*head, *body, *extra], schema=self.schema), min(1.0, start / total)
+
+
+def _aligned(path: str, columns: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+    yield from read_parquet(path, columns, batch_rows)
+
+
+class _Selection:
+    """A unit's rows of a selection table, taken in step with the documents. Small: addresses and a few numbers."""
+
+    def __init__(self, path: str, options: DocumentRows) -> None:
+        columns = ["row", "doc_id", *options.selected, *(["survivor"] if options.survivors else [])]
+        batches = list(read_parquet(path, list(dict.fromkeys(columns))))
+        schema = batches[0].schema if batches else None
+        self._path = path
+        self._options = options
+        self._table = pa.Table.from_batches(batches, schema) if schema is not None else None
+        if self._table is not None and options.survivors:
+            self._table = self._table.filter(self._table["survivor"])
+        self._rows = self._table["row"].to_numpy() if self._table is not None else np.zeros(0, dtype=np.int32)
+
+    def take(self, start: int, batch: pa.RecordBatch, path: str) -> tuple[np.ndarray[Any, Any], list[pa.Array]]:
+        first, last = np.searchsorted(self._rows, [start, start + batch.num_rows])
+        picked = np.zeros(batch.num_rows, dtype=bool)
+        local = self._rows[first:last] - start
+        picked[local] = True
+        fields = self._options.schema
+        if self._table is None:
+            return picked, [pa.array([], fields.field(name).type) for name in self._options.selected]
+        part = self._table.slice(first, last - first).combine_chunks()
+        if not part["doc_id"].combine_chunks().equals(batch.column("doc_id").take(pa.array(local))):
+            raise CorruptionError(f"{self._path} does not match {path}: run the stage that wrote it again")
+        return picked, [part[name].combine_chunks().cast(fields.field(name).type) for name in self._options.selected]
