@@ -71,7 +71,7 @@ class DocumentRows(msgspec.Struct, frozen=True, kw_only=True):
         path = unit.body["documents"]
         needed = ["doc_id", *dict.fromkeys([*self.columns, "source", "language", "bytes"])]
         decisions = unit.body.get("decisions")
-        kept = _aligned(decisions, ["doc_id", "outcome"], self.batch_rows) if decisions else None
+        kept = _whole(decisions, ["doc_id", "outcome"]) if decisions else None
         chosen = _Selection(unit.body["selection"], self) if unit.body.get("selection") else None
         total = max(1, unit.body.get("rows", 1))
         start = 0
@@ -79,10 +79,10 @@ class DocumentRows(msgspec.Struct, frozen=True, kw_only=True):
             rows = np.arange(start, start + batch.num_rows, dtype=np.int32)
             mask = np.ones(batch.num_rows, dtype=bool)
             if kept is not None:
-                decision = next(kept)
-                if decision.num_rows != batch.num_rows or not decision.column("doc_id").equals(batch.column("doc_id")):
+                decision = kept.slice(start, batch.num_rows)
+                if decision.num_rows != batch.num_rows or not _same(decision["doc_id"], batch.column("doc_id")):
                     raise CorruptionError(f"{decisions} does not match {path}: run the filter stage again")
-                mask &= pc.equal(decision.column("outcome"), "kept").to_numpy(zero_copy_only=False)
+                mask &= pc.equal(decision["outcome"], "kept").to_numpy()
             extra: list[pa.Array] = []
             if chosen is not None:
                 picked, extra = chosen.take(start, batch, path)
@@ -96,8 +96,17 @@ class DocumentRows(msgspec.Struct, frozen=True, kw_only=True):
             yield pa.RecordBatch.from_arrays([*head, *body, *extra], schema=self.schema), min(1.0, start / total)
 
 
-def _aligned(path: str, columns: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-    yield from read_parquet(path, columns, batch_rows)
+def _whole(path: str, columns: list[str]) -> pa.Table:
+    """A small table (addresses, outcomes) of one unit; row groups of two files of a unit need not match."""
+    batches = list(read_parquet(path, columns))
+    if batches:
+        return pa.Table.from_batches(batches)
+    with open_read(path) as file:
+        return pq.read_schema(file).empty_table().select(columns)
+
+
+def _same(left: pa.ChunkedArray, right: pa.Array) -> bool:
+    return pa.chunked_array([right]).equals(left)  # type: ignore[no-any-return]
 
 
 class _Selection:
@@ -105,24 +114,20 @@ class _Selection:
 
     def __init__(self, path: str, options: DocumentRows) -> None:
         columns = ["row", "doc_id", *options.selected, *(["survivor"] if options.survivors else [])]
-        batches = list(read_parquet(path, list(dict.fromkeys(columns))))
-        schema = batches[0].schema if batches else None
+        table = _whole(path, list(dict.fromkeys(columns)))
         self._path = path
         self._options = options
-        self._table = pa.Table.from_batches(batches, schema) if schema is not None else None
-        if self._table is not None and options.survivors:
-            self._table = self._table.filter(self._table["survivor"])
-        self._rows = self._table["row"].to_numpy() if self._table is not None else np.zeros(0, dtype=np.int32)
+        self._table = table.filter(table["survivor"]) if options.survivors else table
+        self._rows = self._table["row"].to_numpy()
 
     def take(self, start: int, batch: pa.RecordBatch, path: str) -> tuple[np.ndarray[Any, Any], list[pa.Array]]:
         first, last = np.searchsorted(self._rows, [start, start + batch.num_rows])
         picked = np.zeros(batch.num_rows, dtype=bool)
         local = self._rows[first:last] - start
         picked[local] = True
-        fields = self._options.schema
-        if self._table is None:
-            return picked, [pa.array([], fields.field(name).type) for name in self._options.selected]
-        part = self._table.slice(first, last - first).combine_chunks()
-        if not part["doc_id"].combine_chunks().equals(batch.column("doc_id").take(pa.array(local))):
+        part = self._table.slice(first, last - first)
+        if not _same(part["doc_id"], batch.column("doc_id").take(pa.array(local))):
             raise CorruptionError(f"{self._path} does not match {path}: run the stage that wrote it again")
-        return picked, [part[name].combine_chunks().cast(fields.field(name).type) for name in self._options.selected]
+        fields = self._options.schema
+        extra = [part[name].combine_chunks().cast(fields.field(name).type) for name in self._options.selected]
+        return picked, extra

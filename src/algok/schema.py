@@ -16,14 +16,18 @@ import pyarrow as pa
 
 __all__ = [
     "ADDRESS",
+    "DEAD_LETTER",
     "DECISIONS",
     "DOCUMENTS",
     "FAILED",
     "KEPT",
     "LEDGER",
+    "MIXTURE",
     "OUTCOMES",
     "RECORDS",
     "REJECTED",
+    "REJECTED_ROWS",
+    "SAMPLE",
     "SIGNALS",
     "describe",
 ]
@@ -146,6 +150,43 @@ SIGNALS = pa.schema(
 #: One row per record of the input: what ``extract`` writes.
 DOCUMENTS = pa.schema([*_BASE, *SIGNALS])
 
+#: Records that ``extract`` refused by rule: no text, but enough to find the record again.
+REJECTED_ROWS = pa.schema(
+    [
+        DOCUMENTS.field(name)
+        for name in [
+            "doc_id",
+            "source",
+            "file",
+            "offset",
+            "length",
+            "kind",
+            "record_id",
+            "url",
+            "host",
+            "captured",
+            "http_status",
+            "media_type",
+            "language",
+            "reason",
+            "detail",
+        ]
+    ]
+)
+
+#: Records that failed, with what is needed to replay them: file, offset and length of the record as stored.
+DEAD_LETTER = pa.schema(
+    [
+        _field("stage", pa.string(), "stage in which the record failed"),
+        *(
+            DOCUMENTS.field(name)
+            for name in ["source", "file", "offset", "length", "kind", "record_id", "url", "captured"]
+        ),
+        _field("step", pa.string(), "step that failed: gzip, header, http, decode, extract, timeout, memory, ..."),
+        _field("error", pa.string(), "what went wrong"),
+    ]
+)
+
 #: How tables name a row of ``documents``.
 ADDRESS = pa.schema(
     [
@@ -167,6 +208,32 @@ DECISIONS = pa.schema(
         _field("value", pa.float32(), "value of that rule's signal"),
         _field("threshold", pa.float32(), "limit that it broke"),
         _field("bytes", pa.int32(), "length of the text in UTF-8", "byte"),
+    ]
+)
+
+#: Which documents go into the mixture, and how often; one file per unit, sorted by row.
+MIXTURE = pa.schema(
+    [
+        *ADDRESS,
+        _field("source", pa.string(), "name of the recipe's source"),
+        _field("language", pa.string(), "language of the document"),
+        _field("outcome", pa.string(), "kept, or rejected when the budget leaves the document out"),
+        _field("reason", pa.string(), "'budget', or 'no_share' for a language without a share; null if kept"),
+        _field("copies", pa.int32(), "how often the document is packed; 0 if rejected", "copy"),
+        _field("cluster_size", pa.int64(), "documents in its duplicate cluster", "document"),
+        _field("bytes", pa.int32(), "length of the text in UTF-8", "byte"),
+    ]
+)
+
+#: The text that the tokenizer is trained and evaluated on.
+SAMPLE = pa.schema(
+    [
+        _field("doc_id", DOC_ID, "the document's id"),
+        _field("source", pa.string(), "name of the recipe's source"),
+        _field("language", pa.string(), "language of the document"),
+        _field("held_out", pa.bool_(), "kept out of training, for evaluation"),
+        _field("bytes", pa.int32(), "length of the text in UTF-8", "byte"),
+        _field("text", pa.large_string(), "the text"),
     ]
 )
 

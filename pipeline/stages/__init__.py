@@ -1,0 +1,1 @@
+"""The seven stages: each from files to files."""

@@ -1,0 +1,169 @@
+"""Stage 1, extract: input files to documents, rejected records and dead letters."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import msgspec
+
+from algok.errors import InputError
+from algok.filters.extraction import ExtractOptions
+from algok.filters.language import find_model
+from algok.filters.reading import ReadOptions, plan_splits
+from algok.pipeline.ledger import from_counts, from_tally
+from algok.pipeline.recipe import SourceRecipe
+from algok.pipeline.stages.base import Context, Result, digest
+from algok.transforms.extract import ExtractPages, IdentifyLanguage, MeasureSignals, RecordSource, extract_outputs
+from algok.transforms.storage import Found, checksum, fingerprint, list_files, open_read
+from algok.transforms.units import Unit, unit_key
+
+__all__ = ["Extract", "input_files"]
+
+#: Threads for listing and fingerprinting: the work is waiting for storage.
+LISTERS = 16
+#: Byte ranges that could not be read, as shown in the manifest; all of them are in the dead-letter table.
+SHOWN_GAPS = 100
+
+
+class _Input(msgspec.Struct, frozen=True, kw_only=True):
+    source: SourceRecipe
+    path: str
+    size: int
+    fingerprint: str
+
+
+def input_files(source: SourceRecipe) -> list[Found]:
+    """The source's files, sorted by path, each once.
+
+    Raises ``InputError`` for a path that does not exist, a glob that matches nothing and a file list that cannot be read.
+    """
+    patterns = list(source.paths)
+    for path in source.file_lists:
+        with open_read(path) as file:
+            lines = [line.decode().strip() for line in file]
+        patterns += [line for line in lines if line and not line.startswith("#")]
+    found: dict[str, Found] = {}
+    for pattern in patterns:
+        matches = list_files(pattern)
+        if not matches:
+            what = "no file matches" if any(c in pattern for c in "*?[") else "there is no file"
+            raise InputError(f"source {source.name}: {what} {pattern}; paths in a recipe are relative to its folder")
+        found.update((match.path, match) for match in matches)
+    empty = [f.path for f in found.values() if f.size == 0]
+    if len(empty) == len(found):
+        raise InputError(f"source {source.name}: all its files are empty, such as {empty[0]}")
+    return [found[path] for path in sorted(found)]
+
+
+def _inputs(context: Context) -> list[_Input]:
+    with ThreadPoolExecutor(LISTERS) as pool:
+        listed = [(source, file) for source in context.recipe.sources for file in input_files(source)]
+        prints = pool.map(lambda item: fingerprint(item[1].path, item[1].size), listed)
+        return [
+            _Input(source=source, path=file.path, size=file.size, fingerprint=print_)
+            for (source, file), print_ in zip(listed, prints, strict=True)
+        ]
+
+
+class Extract:
+    """Reads what the recipe names. Nothing is dropped by quality here: the signals are measured and kept."""
+
+    name = "extract"
+    after: tuple[str, ...] = ()
+    format = 1
+    reads = ""
+    balance: Literal["source"] = "source"
+
+    def parts(self, context: Context) -> dict[str, Any]:
+        inputs = _inputs(context)
+        sources = {}
+        for source in context.recipe.sources:
+            files = [i for i in inputs if i.source.name == source.name]
+            described = msgspec.to_builtins(source)
+            for key in ("paths", "file_lists", "name"):
+                del described[key]
+            sources[source.name] = {
+                **described,
+                "files": len(files),
+                "bytes": sum(f.size for f in files),
+                "content": digest([[f.path, f.size, f.fingerprint] for f in files]),
+            }
+        return {"sources": sources, "extract": self._configuration(context)}
+
+    def _configuration(self, context: Context) -> dict[str, Any]:
+        """Recipe values that change rows; batch and split sizes do not."""
+        section = context.recipe.extract
+        return {
+            "max_record_mb": section.max_record_mb,
+            "time_limit_s": section.time_limit_s,
+            "memory_limit_mb": section.memory_limit_mb,
+            "language_model": checksum(find_model(section.language_model)),
+        }
+
+    def run(self, context: Context, key: str) -> Result:
+        section = context.recipe.extract
+        read = ReadOptions(
+            batch_rows=section.batch_rows,
+            batch_bytes=section.batch_mb * 1_000_000,
+            max_record_bytes=section.max_record_mb * 1_000_000,
+            split_bytes=section.split_mb * 1_000_000,
+        )
+        extract = ExtractOptions(time_limit_s=section.time_limit_s, memory_limit_mb=section.memory_limit_mb)
+        # The key of a unit has no part of the other inputs, so that a new file leaves the units of old ones done.
+        step = digest(["extract", self.format, self._configuration(context)])
+        result = context.units(
+            self.name,
+            "documents",
+            step,
+            self._units(context, read),
+            RecordSource(options=read),
+            [
+                ExtractPages(options=extract),
+                IdentifyLanguage(model=find_model(section.language_model)),
+                MeasureSignals(),
+            ],
+            extract_outputs(),
+        )
+        kinds: dict[str, int] = {}
+        gaps = []
+        for tally in result.tallies.values():
+            for kind, count in tally.get("kinds", {}).items():
+                kinds[kind] = kinds.get(kind, 0) + count
+            gaps += tally.get("skipped", [])
+        ledger = [*from_tally(self.name, result.read), *from_counts(self.name, result.counts)]
+        if not ledger:
+            raise InputError("the input files hold no document: check `paths` and `format` of the recipe's sources")
+        details = {
+            "records_by_kind": dict(sorted(kinds.items())),
+            "skipped_ranges": len(gaps),
+            "skipped_bytes": sum(end - start for _, start, end, *_ in gaps),
+            "first_skipped": sorted(gaps)[:SHOWN_GAPS],
+        }
+        return Result(files=result.files, ledger=ledger, details=details)
+
+    def _units(self, context: Context, read: ReadOptions) -> list[Unit]:
+        def split(item: _Input) -> list[Unit]:
+            source = item.source
+            splits = plan_splits(
+                source.name,
+                item.path,
+                item.size,
+                source.format,
+                open_read,
+                read,
+                language=source.language,
+                text_column=source.text_column,
+                id_column=source.id_column,
+                url_column=source.url_column,
+                language_column=source.language_column,
+            )
+            return [
+                Unit(
+                    key=unit_key(item.fingerprint, msgspec.to_builtins(s)),
+                    size=s.end - s.start,
+                    body=msgspec.to_builtins(s),
+                )
+                for s in splits
+            ]
+
+        with ThreadPoolExecutor(LISTERS) as pool:
+            return [unit for units in pool.map(split, _inputs(context)) for unit in units]
