@@ -45,15 +45,15 @@ def run_units(
     """
     list_path = join(folder, ".plan", f"{step}.jsonl")
     receipts_folder = join(folder, ".receipts", step)
-    write_units(list_path, list(units))
+    write_units(list_path, list(units), key)
     remove_tree(receipts_folder)
 
     def build(pipeline: beam.Pipeline) -> None:
-        split = pipeline | "ReadUnits" >> ReadUnits(list_path) | SkipDone(folder, key, outputs[-1].table)
+        split = pipeline | "ReadUnits" >> ReadUnits(list_path) | SkipDone(folder, outputs[-1].table)
         batches = split.todo | "Balance" >> beam.Reshuffle() | "ReadBatches" >> ReadBatches(source)
         for kernel in kernels:
             batches = batches | Annotate(kernel)
-        written = batches | "WriteUnits" >> WriteUnits(folder, key, outputs)
+        written = batches | "WriteUnits" >> WriteUnits(folder, outputs)
         _ = (written, split.done) | "Receipts" >> beam.Flatten() | CollectLines(receipts_folder)
 
     with reporter.step(stage, step, len(units), sum(unit.size for unit in units)) as display:

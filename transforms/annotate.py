@@ -42,10 +42,12 @@ class _ReadBatches(beam.DoFn):  # type: ignore[misc]
         tally: dict[str, Any] = {}
         sequence = 0
         for batch, done in self._source.read(unit, tally):
-            yield mark_batch(batch, Mark(unit=unit.key, sequence=sequence, done=done, size=unit.size))
+            yield mark_batch(batch, Mark(unit=unit.key, sequence=sequence, stamp=unit.stamp, done=done, size=unit.size))
             sequence += 1
         end = self._source.schema.empty_table().to_batches() or [_empty(self._source.schema)]
-        last = Mark(unit=unit.key, sequence=sequence, last=True, done=1.0, size=unit.size, tally=tally)
+        last = Mark(
+            unit=unit.key, sequence=sequence, stamp=unit.stamp, last=True, done=1.0, size=unit.size, tally=tally
+        )
         yield mark_batch(end[0], last)
 
 

@@ -29,7 +29,7 @@ class _WriteShard(beam.DoFn):  # type: ignore[misc]
 
 
 class CollectLines(beam.PTransform):  # type: ignore[misc]
-    """Strings without line breaks (JSON) to up to ``SHARDS`` sorted files in ``folder``; a retry writes its file again."""
+    """Lines (JSON) to up to ``SHARDS`` sorted files in ``folder``; a retry writes its file again."""
 
     def __init__(self, folder: str) -> None:
         super().__init__()

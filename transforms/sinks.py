@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from algok.errors import StageError
 from algok.transforms.heartbeat import Heartbeat
 from algok.transforms.storage import AtomicFile, checksum, exists, join, open_read
-from algok.transforms.units import Unit, mark_of
+from algok.transforms.units import Mark, Unit, mark_of
 
 __all__ = ["Count", "FileReceipt", "Output", "Receipt", "SkipDone", "WriteUnits", "count_rows", "receipt_of"]
 
@@ -43,10 +43,10 @@ class FileReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What a unit gave. ``step`` is the key of the configuration that produced it."""
+    """What a unit gave. ``stamp`` is that of the unit (configuration and input checksums)."""
 
     unit: str
-    step: str
+    stamp: str
     files: list[FileReceipt]
     counts: list[Count]
     tally: dict[str, Any]
@@ -152,11 +152,10 @@ class _OpenFile:
 
 
 class _WriteUnits(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, folder: str, step: str, outputs: tuple[Output, ...]) -> None:
+    def __init__(self, folder: str, outputs: tuple[Output, ...]) -> None:
         if not outputs[-1].required:
             raise ValueError("the last output marks the unit as done and must be required")
         self._folder = folder
-        self._step = step
         self._outputs = outputs
         self._unit: str | None = None
         self._next = 0
@@ -190,7 +189,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         assert self._heartbeat is not None
         self._heartbeat.beat(mark.unit, rows=element.num_rows, done=mark.done, size=mark.size, last=mark.last)
         if mark.last:
-            yield self._finish(mark.tally)
+            yield self._finish(mark)
 
     def _file(self, output: Output) -> _OpenFile:
         file = self._open.get(output.table)
@@ -199,9 +198,9 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
             file = self._open[output.table] = _OpenFile(output, path)
         return file
 
-    def _finish(self, tally: dict[str, Any]) -> str:
+    def _finish(self, mark: Mark) -> str:
         assert self._unit is not None
-        receipt = Receipt(unit=self._unit, step=self._step, files=[], counts=self._counts, tally=tally)
+        receipt = Receipt(unit=self._unit, stamp=mark.stamp, files=[], counts=self._counts, tally=mark.tally)
         for output in self._outputs:
             file = self._open.pop(output.table, None)
             if file is not None:
@@ -224,17 +223,17 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
 class WriteUnits(beam.PTransform):  # type: ignore[misc]
     """Marked batches to one file per unit and output table; emits receipts as JSON strings."""
 
-    def __init__(self, folder: str, step: str, outputs: tuple[Output, ...]) -> None:
+    def __init__(self, folder: str, outputs: tuple[Output, ...]) -> None:
         super().__init__()
-        self._fn = _WriteUnits(folder, step, outputs)
+        self._fn = _WriteUnits(folder, outputs)
 
     def expand(self, pcoll: Any) -> Any:
         return pcoll | "Write" >> beam.ParDo(self._fn).with_output_types(str)
 
 
-def receipt_of(path: str, table: str, step: str) -> Receipt | None:
-    """The receipt in a finished unit file, completed with the file's own checksum; None if it is of another step,
-    is damaged, or names files that are missing or changed."""
+def receipt_of(path: str, table: str, stamp: str) -> Receipt | None:
+    """The receipt in a finished unit file, completed with the file's own checksum; None if it has another
+    stamp, is damaged, or names files that are missing or changed."""
     try:
         with open_read(path) as file:
             parquet = pq.ParquetFile(file)
@@ -245,7 +244,7 @@ def receipt_of(path: str, table: str, step: str) -> Receipt | None:
         receipt = msgspec.json.decode(data or b"", type=Receipt)
     except (pa.ArrowException, OSError, ValueError, msgspec.MsgspecError):
         return None
-    if receipt.step != step:
+    if receipt.stamp != stamp:
         return None
     if any(not exists(f.path) or checksum(f.path) != f.checksum for f in receipt.files):
         return None
@@ -254,15 +253,14 @@ def receipt_of(path: str, table: str, step: str) -> Receipt | None:
 
 
 class _SkipDone(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, folder: str, step: str, table: str) -> None:
+    def __init__(self, folder: str, table: str) -> None:
         self._folder = folder
-        self._step = step
         self._table = table
 
     def process(self, element: str) -> Iterator[Any]:
         unit = msgspec.json.decode(element, type=Unit)
         path = join(self._folder, self._table, f"{unit.key}.parquet")
-        receipt = receipt_of(path, self._table, self._step) if exists(path) else None
+        receipt = receipt_of(path, self._table, unit.stamp) if exists(path) else None
         if receipt is None:
             yield element
         else:
@@ -272,9 +270,9 @@ class _SkipDone(beam.DoFn):  # type: ignore[misc]
 class SkipDone(beam.PTransform):  # type: ignore[misc]
     """Split units into those to do (main output) and receipts of those that an earlier run finished (``done``)."""
 
-    def __init__(self, folder: str, step: str, table: str) -> None:
+    def __init__(self, folder: str, table: str) -> None:
         super().__init__()
-        self._fn = _SkipDone(folder, step, table)
+        self._fn = _SkipDone(folder, table)
 
     def expand(self, pcoll: Any) -> Any:
         return pcoll | "SkipDone" >> beam.ParDo(self._fn).with_outputs("done", main="todo").with_output_types(str)

@@ -24,11 +24,17 @@ _META = b"algok.mark"
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
-    """``key`` names the output files; ``size`` (bytes) is for scheduling and progress; ``body`` is the stage's own."""
+    """``key`` names the output files; ``size`` (bytes) is for scheduling and progress; ``body`` is the stage's own.
+
+    ``inputs`` are checksums of what the unit reads, beyond what the key says. ``stamp`` is a hash of them and of the
+    step's configuration: a finished file with another stamp is of another run and is written again.
+    """
 
     key: str
     size: int
     body: dict[str, Any]
+    inputs: list[str] = []
+    stamp: str = ""
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +45,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
     unit: str
     sequence: int
+    stamp: str = ""
     last: bool = False
     done: float = 0.0
     size: int = 0
@@ -54,9 +61,11 @@ def unit_key(*parts: Any) -> str:
     return xxhash.xxh3_64(msgspec.json.encode(parts, order="deterministic")).hexdigest()
 
 
-def write_units(path: str, units: list[Unit]) -> None:
-    """Write the list, largest unit first: with round-robin over workers that is the balanced order."""
-    ordered = sorted(units, key=lambda unit: (-unit.size, unit.key))
+def write_units(path: str, units: list[Unit], step: str) -> None:
+    """Stamp the units with the step's key and write the list, largest unit first: with round-robin over workers that
+    is the balanced order."""
+    stamped = [msgspec.structs.replace(unit, stamp=unit_key(step, unit.inputs)) for unit in units]
+    ordered = sorted(stamped, key=lambda unit: (-unit.size, unit.key))
     atomic_bytes(path, b"".join(msgspec.json.encode(unit) + b"\n" for unit in ordered))
 
 

@@ -1,5 +1,6 @@
 """What all stages share: their context, when one is done, and how one is run and published."""
 
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -110,7 +111,7 @@ def _identity(stage: Stage, context: Context) -> tuple[str, dict[str, Any]]:
 
 
 def stage_status(stage: Stage, context: Context) -> tuple[Manifest | None, str, dict[str, Any], str]:
-    """(valid manifest or None, key, parts, why the stage has to run). Raises ``StageError`` when a predecessor is missing."""
+    """(valid manifest or None, key, parts, why it has to run). Raises ``StageError`` when a predecessor is missing."""
     key, parts = _identity(stage, context)
     folder = context.folder(stage.name)
     manifest = load_manifest(folder)
@@ -130,8 +131,8 @@ def stage_status(stage: Stage, context: Context) -> tuple[Manifest | None, str, 
 def run_stage(stage: Stage, context: Context, *, force: bool = False) -> Done:
     """Run and publish a stage unless it is done.
 
-    Raises ``StageError`` when a predecessor is missing or another run uses the folder, ``LedgerError`` when the documents do not
-    add up (the stage is then not published).
+    Raises ``StageError`` when a predecessor is missing or another run uses the folder, ``LedgerError`` when the
+    documents do not add up (the stage is then not published).
     """
     with _locked(context):
         manifest, key, parts, why = stage_status(stage, context)
@@ -181,8 +182,6 @@ class _locked:  # noqa: N801
     def __enter__(self) -> None:
         if not is_local(self._work):
             return
-        from pathlib import Path
-
         Path(self._work).mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(join(self._work, ".lock"))
         try:
@@ -204,9 +203,9 @@ def document_units(context: Context, *, decisions: bool, selection: tuple[str, s
     """
     documents = read_files(context.folder("extract"), require_manifest(context.work, "extract", "any"), "documents")
 
-    def by_unit(stage: str, table: str) -> dict[str, str]:
+    def by_unit(stage: str, table: str) -> dict[str, FileReceipt]:
         files = read_files(context.folder(stage), require_manifest(context.work, stage, "any"), table)
-        return {_unit_of(f.path): f.path for f in files}
+        return {_unit_of(f.path): f for f in files}
 
     decided = by_unit("filter", "decisions") if decisions else {}
     selected = by_unit(*selection) if selection else {}
@@ -214,13 +213,16 @@ def document_units(context: Context, *, decisions: bool, selection: tuple[str, s
     for file in documents:
         unit = _unit_of(file.path)
         body: dict[str, Any] = {"documents": file.path, "rows": file.rows}
+        inputs = [file.checksum]
         if decisions:
-            body["decisions"] = decided[unit]
+            body["decisions"] = decided[unit].path
+            inputs.append(decided[unit].checksum)
         if selection:
             if unit not in selected:
                 continue  # no row of this unit was kept
-            body["selection"] = selected[unit]
-        units.append(Unit(key=unit, size=file.bytes, body=body))
+            body["selection"] = selected[unit].path
+            inputs.append(selected[unit].checksum)
+        units.append(Unit(key=unit, size=file.bytes, body=body, inputs=inputs))
     return units
 
 

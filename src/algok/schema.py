@@ -8,8 +8,8 @@ neither the file that carried the record nor its position. Two captures that agr
 and share one id; exact deduplication keeps one of them.
 
 A row's *address* is (``unit``, ``row``): the unit is the 16-hex key of the file of the ``documents`` table that holds
-the row, the row its position there. Decisions, clusters and the mixture carry addresses so that removal never shuffles text;
-whoever joins by address compares ``doc_id`` too and raises ``CorruptionError`` on a mismatch.
+the row, the row its position there. Decisions, clusters and the mixture carry addresses so that removal never shuffles
+text; whoever joins by address compares ``doc_id`` too and raises ``CorruptionError`` on a mismatch.
 """
 
 import pyarrow as pa
