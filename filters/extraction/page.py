@@ -1,0 +1,93 @@
+"""One page from bytes to text: decode, repair, parse, measure, extract. Runs in the child process."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from lxml import etree
+from lxml import html as lxml_html
+
+from algok.filters.extraction.checks import repair_early_end
+from algok.filters.extraction.engine import Engine, make_engine
+from algok.filters.extraction.messages import Page, PageResult
+from algok.filters.extraction.options import ExtractOptions
+from algok.filters.extraction.quick import QUICK_CHARS, quick_text
+from algok.filters.extraction.signals import measure, visible_chars
+from algok.filters.extraction.text import clean_text
+
+__all__ = ["DecodedLike", "Decoder", "PageKernel"]
+
+
+class DecodedLike(Protocol):
+    """What a decoder returns; ``algok.filters.charset.Decoded`` is one."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def charset(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def replaced(self) -> int: ...
+
+
+Decoder = Callable[[bytes, str | None], DecodedLike]
+
+#: libxml2 refuses what it takes for bombs (entity loops, 10 MB text nodes) unless huge_tree is set: it is not.
+_PARSER = lxml_html.HTMLParser(
+    collect_ids=False, default_doctype=False, encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True
+)
+#: What XML 1.0 cannot carry; lxml raises on it. Tab, line feed and carriage return stay.
+_INVALID = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+class PageKernel:
+    """Turns pages into results. Not safe for threads. Raises whatever parser and engine raise: the caller decides."""
+
+    def __init__(self, options: ExtractOptions, decoder: Decoder) -> None:
+        self._decode = decoder
+        self._options = options
+        self._engine: Engine = make_engine(options)
+
+    def quick(self, page: Page) -> PageResult:
+        """The cheap text of a page, for a gate; nothing else is filled."""
+        decoded = self._decode(page.payload, page.http_charset)
+        return PageResult(text=quick_text(decoded.text) if page.html else clean_text(decoded.text)[:QUICK_CHARS])
+
+    def extract(self, page: Page) -> PageResult:
+        """Main text and signals of a page, or the step that failed or the rule that rejected it."""
+        decoded = self._decode(page.payload, page.http_charset)
+        result = PageResult(charset=decoded.charset, charset_source=decoded.source, replaced=decoded.replaced)
+        if not page.html:
+            return self._finish(result, clean_text(decoded.text))
+        html = repair_early_end(_INVALID.sub("", decoded.text))
+        encoded = html.encode("utf-8", "replace")
+        result.html_bytes = len(encoded)
+        tree = parse(encoded)
+        if tree is None:
+            result.rejected, result.detail = "empty", "no element in the page"
+            return result
+        total = measure(tree, html, result)
+        text = self._engine(tree, html, page.url)
+        result.boilerplate_ratio = min(1.0, max(0.0, 1 - visible_chars(text) / total)) if total else 0.0
+        return self._finish(result, clean_text(text))
+
+    def _finish(self, result: PageResult, text: str) -> PageResult:
+        limit = self._options.max_text_chars
+        if not text:
+            result.rejected, result.detail = "empty", "no main text found"
+        elif len(text) > limit:
+            result.text, result.detail = text[:limit], f"shortened from {len(text)} to {limit} characters"
+        else:
+            result.text = text
+        return result
+
+
+def parse(encoded: bytes) -> Any | None:
+    """Tree of a page in UTF-8, or ``None`` when it holds no element. Raises ``MemoryError``, which lxml hides."""
+    try:
+        return lxml_html.document_fromstring(encoded, parser=_PARSER)
+    except (etree.ParserError, etree.XMLSyntaxError):
+        if any(entry.type_name == "ERR_NO_MEMORY" for entry in _PARSER.error_log):
+            raise MemoryError from None
+        return None
