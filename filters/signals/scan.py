@@ -1,0 +1,448 @@
+"""From UTF-8 bytes to words, lines and counts of one document, in compiled passes over scratch arrays.
+
+Definitions, used by every signal:
+
+- *Character*: a Unicode code point. Malformed UTF-8 counts as U+FFFD, one per undecodable byte.
+- *Word*: a maximal run of characters that are not white space, or, for packs whose words are characters, each such
+  character.
+- *Line*: what lies between line feeds, trimmed of white space; lines without any other character do not count.
+- *Paragraph*: consecutive lines without an empty line between them.
+- Lines and paragraphs are equal when their words are: runs of white space do not tell them apart.
+"""
+
+import numpy as np
+from numba import njit
+
+from algok.filters.packs.compiled import (
+    BULLET,
+    CLOSER,
+    LEFT_EDGE,
+    RIGHT_EDGE,
+    SPAM,
+    STOP,
+    TERM_START,
+    TERMINAL,
+)
+from algok.filters.signals.characters import ALPHA, CASED, DIGIT, HANGUL, SPACE, UPPER, WORD_CHAR
+from algok.filters.signals.repetition import scramble
+
+__all__ = [
+    "SHORT_LINE",
+    "count_classes",
+    "decode",
+    "fold_white_space",
+    "hangul_letters",
+    "match_terms",
+    "split",
+    "url_chars",
+]
+
+#: FineWeb counts lines of at most 30 characters as short (Penedo et al. 2024, section 3.6).
+SHORT_LINE = 30
+
+# Characters other than ASCII letters and digits that end a URL in running text or Markdown.
+_URL_STOPS = np.zeros(128, dtype=np.bool_)
+_URL_STOPS[:0x21] = True
+_URL_STOPS[0x7F] = True
+for _char in "\"'<>()[]{}|\\^`":
+    _URL_STOPS[ord(_char)] = True
+
+_REPLACEMENT = 0xFFFD
+
+
+@njit(nogil=True, cache=True)
+def decode(data, start, end, table, cps, classes):  # type: ignore[no-untyped-def]
+    """Code points (uint32) and class bits (uint8) of ``data[start:end]``; returns the number of characters."""
+    n = 0
+    i = start
+    while i < end:
+        byte = np.uint32(data[i])
+        if byte < 0x80:
+            code = byte
+            i += 1
+        else:
+            if byte >= 0xF0:
+                size = 4
+                code = byte & np.uint32(0x07)
+            elif byte >= 0xE0:
+                size = 3
+                code = byte & np.uint32(0x0F)
+            elif byte >= 0xC2:
+                size = 2
+                code = byte & np.uint32(0x1F)
+            else:
+                size = 0
+                code = np.uint32(_REPLACEMENT)
+            good = size > 0 and i + size <= end
+            if good:
+                for k in range(1, size):
+                    follower = np.uint32(data[i + k])
+                    if follower & np.uint32(0xC0) != 0x80:
+                        good = False
+                        break
+                    code = (code << np.uint32(6)) | (follower & np.uint32(0x3F))
+            # Overlong forms and code points beyond Unicode are malformed too; lone surrogates pass.
+            if size == 3:
+                good = good and code >= 0x800
+            elif size == 4:
+                good = good and code >= 0x10000 and code < 0x110000
+            if good:
+                i += size
+            else:
+                code = np.uint32(_REPLACEMENT)
+                i += 1
+        cps[n] = code
+        classes[n] = table[code]
+        n += 1
+    return n
+
+
+@njit(nogil=True, cache=True)
+def count_classes(cps, classes, n, out):  # type: ignore[no-untyped-def]
+    """Characters by class, written to ``out`` (int64, 9 entries).
+
+    In order: not white space, letters, Hangul, digits, cased, upper-case, ``#``, ellipses (``…`` or three full stops),
+    union of all class bits.
+    """
+    visible = 0
+    letters = 0
+    hangul = 0
+    digits = 0
+    cased = 0
+    upper = 0
+    hashes = 0
+    ellipses = 0
+    stops = 0
+    union = np.uint8(0)
+    for i in range(n):
+        bits = classes[i]
+        union |= bits
+        visible += (bits & SPACE) == 0
+        letters += (bits & ALPHA) != 0
+        hangul += (bits & HANGUL) != 0
+        digits += (bits & DIGIT) != 0
+        cased += (bits & CASED) != 0
+        upper += (bits & UPPER) != 0
+        code = cps[i]
+        if code == 0x2E:
+            stops += 1
+            if stops == 3:
+                ellipses += 1
+                stops = 0
+        else:
+            stops = 0
+            hashes += code == 0x23
+            ellipses += code == 0x2026
+    out[0] = visible
+    out[1] = letters
+    out[2] = hangul
+    out[3] = digits
+    out[4] = cased
+    out[5] = upper
+    out[6] = hashes
+    out[7] = ellipses
+    out[8] = union
+
+
+@njit(nogil=True, cache=True)
+def split(  # type: ignore[no-untyped-def]
+    cps,
+    classes,
+    n,
+    by_character,
+    marks,
+    word_hashes,
+    word_starts,
+    line_hashes,
+    line_sizes,
+    para_hashes,
+    para_sizes,
+    out,
+):
+    """Words, lines and paragraphs as hashes and sizes, and counts of kinds of lines and words.
+
+    ``word_starts`` (int32, one more than words): characters before each word that are not white space. ``out`` (int64,
+    11 entries): words, words with a letter, words with a letter, number or mark, characters in those, lines,
+    paragraphs, line feeds, then lines that start with a bullet, end with an ellipsis, end with terminal punctuation,
+    are short.
+    """
+    zero = np.uint64(0)
+    words = 0
+    alpha_words = 0
+    core_words = 0
+    core_chars = 0
+    lines = 0
+    paragraphs = 0
+    feeds = 0
+    bullets = 0
+    ellipses = 0
+    punctuated = 0
+    short = 0
+
+    begun = 0  # first character of the word being read
+    inside = False
+    seen = np.uint8(0)
+    word = zero
+    total = 0
+    first = -1
+    last = -1
+    line = zero
+    paragraph = zero
+    paragraph_size = 0
+    word_starts[0] = 0
+    for i in range(n + 1):
+        bits = np.uint8(SPACE)
+        code = np.uint32(0x0A)
+        if i < n:
+            bits = classes[i]
+            code = cps[i]
+        space = (bits & SPACE) != 0
+        if inside and (space or by_character):
+            size = i - begun
+            word_hashes[words] = word
+            words += 1
+            total += size
+            word_starts[words] = total
+            line = scramble(line, word)
+            if seen & ALPHA:
+                alpha_words += 1
+            if seen & WORD_CHAR:
+                core_words += 1
+                core_chars += size
+            inside = False
+        if not space:
+            if not inside:
+                inside = True
+                begun = i
+                word = zero
+                seen = np.uint8(0)
+            word = scramble(word, np.uint64(code))
+            seen |= bits
+            if first < 0:
+                first = i
+            last = i
+            continue
+        if code != 0x0A:
+            continue
+        if i < n:
+            feeds += 1
+        if first >= 0:
+            size = last - first + 1
+            line_hashes[lines] = line
+            line_sizes[lines] = size
+            lines += 1
+            paragraph = scramble(paragraph, line)
+            # A paragraph's size counts the line feeds within it.
+            paragraph_size += size + (1 if paragraph_size > 0 else 0)
+            short += size <= SHORT_LINE
+            head = cps[first]
+            if head < 0x10000 and marks[head] & BULLET:
+                bullets += 1
+            tail = cps[last]
+            if tail == 0x2026 or (size >= 3 and tail == 0x2E and cps[last - 1] == 0x2E and cps[last - 2] == 0x2E):
+                ellipses += 1
+            at = last
+            while at > first and cps[at] < 0x10000 and marks[cps[at]] & (TERMINAL | CLOSER) == CLOSER:
+                at -= 1
+            if cps[at] < 0x10000 and marks[cps[at]] & TERMINAL:
+                punctuated += 1
+        if paragraph_size > 0 and (first < 0 or i == n):
+            para_hashes[paragraphs] = paragraph
+            para_sizes[paragraphs] = paragraph_size
+            paragraphs += 1
+            paragraph = zero
+            paragraph_size = 0
+        first = -1
+        line = zero
+    out[0] = words
+    out[1] = alpha_words
+    out[2] = core_words
+    out[3] = core_chars
+    out[4] = lines
+    out[5] = paragraphs
+    out[6] = feeds
+    out[7] = bullets
+    out[8] = ellipses
+    out[9] = punctuated
+    out[10] = short
+
+
+@njit(nogil=True, cache=True)
+def match_terms(cps, classes, n, fold, marks, first_term, term_cps, term_offsets, term_flags, term_ids, stop_seen):  #
+type: ignore[no-untyped-def]
+    """Different stop words, and occurrences of spam terms, of a language pack.
+
+    Spam terms are counted from the left, the longest first, without overlap. ``stop_seen``: bool scratch, one per stop
+    word, cleared here.
+    """
+    stop_seen[:] = False
+    stops = 0
+    spam = 0
+    spam_free = 0
+    terms = len(term_flags)
+    for i in range(n):
+        code = cps[i]
+        if code >= 0x10000:
+            continue
+        head = np.uint32(fold[code])
+        if not marks[head] & TERM_START:
+            continue
+        for t in range(first_term[head], terms):
+            begin = term_offsets[t]
+            if term_cps[begin] != head:
+                break
+            flags = term_flags[t]
+            if flags & SPAM:
+                if i < spam_free:
+                    continue
+            elif stop_seen[term_ids[t]]:
+                continue
+            size = term_offsets[t + 1] - begin
+            if i + size > n:
+                continue
+            if flags & LEFT_EDGE and i > 0 and classes[i - 1] & WORD_CHAR:
+                continue
+            if flags & RIGHT_EDGE and i + size < n and classes[i + size] & WORD_CHAR:
+                continue
+            same = True
+            for k in range(1, size):
+                other = cps[i + k]
+                if other >= 0x10000 or fold[other] != term_cps[begin + k]:
+                    same = False
+                    break
+            if not same:
+                continue
+            if flags & STOP:
+                stop_seen[term_ids[t]] = True
+                stops += 1
+            else:
+                spam += 1
+                spam_free = i + size
+    return stops, spam
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _is_ascii(cps, n, at, lower):  # type: ignore[no-untyped-def]
+    """Whether the character at ``at`` is the ASCII letter whose lower case is ``lower``."""
+    return at < n and (cps[at] | np.uint32(0x20)) == lower
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _is_www(cps, n, at):  # type: ignore[no-untyped-def]
+    """Whether ``www.`` begins at ``at``."""
+    return (
+        _is_ascii(cps, n, at, 0x77)
+        and _is_ascii(cps, n, at + 1, 0x77)
+        and _is_ascii(cps, n, at + 2, 0x77)
+        and at + 3 < n
+        and cps[at + 3] == 0x2E
+    )
+
+
+@njit(nogil=True, cache=True)
+def url_chars(cps, classes, n):  # type: ignore[no-untyped-def]
+    """Characters in URLs: ``http://``, ``https://`` or, at the start of a word, ``www.`` up to the first character that
+    is white space, not ASCII, or one of ``"'<>()[]{}|\\^`` and the back quote."""
+    total = 0
+    i = 0
+    while i < n:
+        code = cps[i] | np.uint32(0x20)
+        length = 0
+        if code == 0x68:  # h
+            if _is_ascii(cps, n, i + 1, 0x74) and _is_ascii(cps, n, i + 2, 0x74) and _is_ascii(cps, n, i + 3, 0x70):
+                at = i + 4
+                if _is_ascii(cps, n, at, 0x73):
+                    at += 1
+                if at + 2 < n and cps[at] == 0x3A and cps[at + 1] == 0x2F and cps[at + 2] == 0x2F:
+                    length = at + 3 - i
+        elif _is_www(cps, n, i) and not (i > 0 and classes[i - 1] & WORD_CHAR):
+            length = 4
+        if length == 0:
+            i += 1
+            continue
+        end = i + length
+        while end < n and cps[end] < 0x80 and not _URL_STOPS[cps[end]]:
+            end += 1
+        total += end - i
+        i = end
+    return total
+
+
+@njit(nogil=True, cache=True)
+def fold_white_space(data, start, cps, classes, n, out, at):  # type: ignore[no-untyped-def]
+    """Copy the bytes of a document with its white space trimmed and folded to single spaces; returns the end in
+    ``out``.
+
+    ``cps`` and ``classes`` are those that ``decode`` gave for the ``n`` characters from ``data[start]``.
+    """
+    i = start
+    begin = at
+    pending = False
+    for k in range(n):
+        code = cps[k]
+        if code < 0x80:
+            size = 1
+        elif code < 0x800:
+            size = 2
+        elif code >= 0x10000:
+            size = 4
+        elif code == _REPLACEMENT and not (
+            i + 2 < len(data) and data[i] == 0xEF and data[i + 1] == 0xBF and data[i + 2] == 0xBD
+        ):
+            size = 1  # an undecodable byte, kept as it is
+        else:
+            size = 3
+        if classes[k] & SPACE:
+            pending = True
+        else:
+            if pending and at > begin:
+                out[at] = 0x20
+                at += 1
+            pending = False
+            for b in range(size):
+                out[at] = data[i + b]
+                at += 1
+        i += size
+    return at
+
+
+@njit(nogil=True, cache=True)
+def hangul_letters(data, offsets, rows, table, out):  # type: ignore[no-untyped-def]
+    """Hangul letters and all letters of the documents ``rows``, written to ``out`` (int64, shape (documents, 2))."""
+    for r in range(len(rows)):
+        row = rows[r]
+        i = offsets[row]
+        end = offsets[row + 1]
+        hangul = 0
+        letters = 0
+        while i < end:
+            byte = np.uint32(data[i])
+            if byte < 0x80:
+                code = byte
+                i += 1
+            elif byte >= 0xE0 and byte < 0xF0 and i + 2 < end:
+                code = (
+                    ((byte & np.uint32(0x0F)) << np.uint32(12))
+                    | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(6))
+                    | (np.uint32(data[i + 2]) & np.uint32(0x3F))
+                )
+                i += 3
+            elif byte >= 0xF0 and i + 3 < end:
+                code = (
+                    ((byte & np.uint32(0x07)) << np.uint32(18))
+                    | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(12))
+                    | ((np.uint32(data[i + 2]) & np.uint32(0x3F)) << np.uint32(6))
+                    | (np.uint32(data[i + 3]) & np.uint32(0x3F))
+                )
+                code = min(code, np.uint32(0x10FFFF))
+                i += 4
+            elif byte >= 0xC0 and byte < 0xE0 and i + 1 < end:
+                code = ((byte & np.uint32(0x1F)) << np.uint32(6)) | (np.uint32(data[i + 1]) & np.uint32(0x3F))
+                i += 2
+            else:
+                code = np.uint32(_REPLACEMENT)
+                i += 1
+            letters += (table[code] & ALPHA) != 0
+            hangul += (table[code] & HANGUL) != 0
+        out[row, 0] = hangul
+        out[row, 1] = letters
