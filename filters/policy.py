@@ -200,8 +200,8 @@ DEFAULT_POLICIES = ("code-pages", "math-pages", "fineweb2-kor_Hang", "fineweb-en
 
 
 def select(chosen: Iterable[str | Policy]) -> Policies:
-    """Policies from names of built-in ones and from policies of the recipe, in the given order, ``extends``
-    resolved.""" return Policies(
+    """Policies from built-in names and the recipe's own, in the given order, ``extends`` resolved."""
+    return Policies(
         policies=tuple(built_in(item).resolved() if isinstance(item, str) else item.resolved() for item in chosen)
     )
 

@@ -62,8 +62,9 @@ def duplicates(hashes, sizes, count, keys, stamps, stamp):  # type: ignore[no-un
 
 
 @njit(nogil=True, cache=True)
-def ngram_chars(hashes, starts, count, space, keys, stamps, counts, stamp, rolling, candidates, slots, out):  # type:
-ignore[no-untyped-def]
+def ngram_chars(  # type: ignore[no-untyped-def]
+    hashes, starts, count, space, keys, stamps, counts, stamp, rolling, candidates, slots, out
+):
     """Characters in the most frequent n-gram (n = 2, 3, 4) and in repeated n-grams (n = 5..10) of a document.
 
     ``hashes``: uint64 of every word; ``starts``: int32, characters before each word without white space, one more entry

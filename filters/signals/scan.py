@@ -268,8 +268,9 @@ def split(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def match_terms(cps, classes, n, fold, marks, first_term, term_cps, term_offsets, term_flags, term_ids, stop_seen):  #
-type: ignore[no-untyped-def]
+def match_terms(  # type: ignore[no-untyped-def]
+    cps, classes, n, fold, marks, first_term, term_cps, term_offsets, term_flags, term_ids, stop_seen
+):
     """Different stop words, and occurrences of spam terms, of a language pack.
 
     Spam terms are counted from the left, the longest first, without overlap. ``stop_seen``: bool scratch, one per stop
