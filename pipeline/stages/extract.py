@@ -34,7 +34,7 @@ class _Input(msgspec.Struct, frozen=True, kw_only=True):
 def input_files(source: SourceRecipe) -> list[Found]:
     """The source's files, sorted by path, each once.
 
-    Raises ``InputError`` for a path that does not exist, a glob that matches nothing and a file list that cannot be read.
+    Raises ``InputError`` for a path that does not exist, a glob without match and a file list that is unreadable.
     """
     patterns = list(source.paths)
     for path in source.file_lists:
