@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from algok.errors import InputError
-from algok.filters.signals.characters import class_table
+from algok.filters.characters import class_table
 from algok.filters.signals.measure import replace_columns, text_buffers
 from algok.filters.signals.scan import hangul_letters
 

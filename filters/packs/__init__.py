@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from algok.errors import RecipeError
+from algok.filters.characters import WORD_CHAR, class_table, fold_table
 from algok.filters.packs.compiled import LEFT_EDGE, RIGHT_EDGE, SPAM, STOP, CompiledPack, Term, compile_terms
-from algok.filters.signals.characters import WORD_CHAR, class_table, fold_table
 
 __all__ = ["DEFAULT", "Pack", "Packs", "builtin_packs", "load_packs", "parse_pack"]
 

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 from numba import njit
 from numpy.typing import NDArray
 
+from algok.filters.characters import NFC_RISK, class_table, fold_table
 from algok.filters.packs import Packs
-from algok.filters.signals.characters import NFC_RISK, class_table, fold_table
 from algok.filters.signals.content import content_hashes, normalise
 from algok.filters.signals.repetition import DUP_SIZES, TOP_SIZES, duplicates, ngram_chars
 from algok.filters.signals.scan import count_classes, decode, fold_white_space, match_terms, split, url_chars

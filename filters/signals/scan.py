@@ -13,6 +13,7 @@ Definitions, used by every signal:
 import numpy as np
 from numba import njit
 
+from algok.filters.characters import ALPHA, CASED, DIGIT, HANGUL, SPACE, UPPER, WORD_CHAR
 from algok.filters.packs.compiled import (
     BULLET,
     CLOSER,
@@ -23,7 +24,6 @@ from algok.filters.packs.compiled import (
     TERM_START,
     TERMINAL,
 )
-from algok.filters.signals.characters import ALPHA, CASED, DIGIT, HANGUL, SPACE, UPPER, WORD_CHAR
 from algok.filters.signals.repetition import scramble
 
 __all__ = [
@@ -322,22 +322,24 @@ def match_terms(  # type: ignore[no-untyped-def]
     return stops, spam
 
 
-@njit(nogil=True, cache=True, inline="always")
-def _is_ascii(cps, n, at, lower):  # type: ignore[no-untyped-def]
-    """Whether the character at ``at`` is the ASCII letter whose lower case is ``lower``."""
-    return at < n and (cps[at] | np.uint32(0x20)) == lower
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _is_www(cps, n, at):  # type: ignore[no-untyped-def]
-    """Whether ``www.`` begins at ``at``."""
-    return (
-        _is_ascii(cps, n, at, 0x77)
-        and _is_ascii(cps, n, at + 1, 0x77)
-        and _is_ascii(cps, n, at + 2, 0x77)
-        and at + 3 < n
-        and cps[at + 3] == 0x2E
-    )
+@njit(nogil=True, cache=True)
+def _url_start(cps, classes, n, at):  # type: ignore[no-untyped-def]
+    """Length of the ``http://``, ``https://`` or word-initial ``www.`` at ``at``, in any case; 0 if there is none."""
+    if at + 4 > n:
+        return 0
+    lower = np.uint32(0x20)  # the bit between an ASCII capital and its small letter
+    if cps[at] | lower == 0x77:
+        if cps[at + 1] | lower != 0x77 or cps[at + 2] | lower != 0x77 or cps[at + 3] != 0x2E:
+            return 0
+        return 0 if at > 0 and classes[at - 1] & WORD_CHAR else 4
+    if cps[at + 1] | lower != 0x74 or cps[at + 2] | lower != 0x74 or cps[at + 3] | lower != 0x70:
+        return 0
+    colon = at + 4
+    if colon < n and cps[colon] | lower == 0x73:
+        colon += 1
+    if colon + 2 < n and cps[colon] == 0x3A and cps[colon + 1] == 0x2F and cps[colon + 2] == 0x2F:
+        return colon + 3 - at
+    return 0
 
 
 @njit(nogil=True, cache=True)
@@ -345,27 +347,17 @@ def url_chars(cps, classes, n):  # type: ignore[no-untyped-def]
     """Characters in URLs: ``http://``, ``https://`` or, at the start of a word, ``www.`` up to the first character that
     is white space, not ASCII, or one of ``"'<>()[]{}|\\^`` and the back quote."""
     total = 0
-    i = 0
-    while i < n:
+    free = 0  # end of the last URL
+    for i in range(n):
         code = cps[i] | np.uint32(0x20)
-        length = 0
-        if code == 0x68:  # h
-            if _is_ascii(cps, n, i + 1, 0x74) and _is_ascii(cps, n, i + 2, 0x74) and _is_ascii(cps, n, i + 3, 0x70):
-                at = i + 4
-                if _is_ascii(cps, n, at, 0x73):
-                    at += 1
-                if at + 2 < n and cps[at] == 0x3A and cps[at + 1] == 0x2F and cps[at + 2] == 0x2F:
-                    length = at + 3 - i
-        elif _is_www(cps, n, i) and not (i > 0 and classes[i - 1] & WORD_CHAR):
-            length = 4
-        if length == 0:
-            i += 1
+        if (code != 0x68 and code != 0x77) or i < free:
             continue
-        end = i + length
-        while end < n and cps[end] < 0x80 and not _URL_STOPS[cps[end]]:
-            end += 1
-        total += end - i
-        i = end
+        length = _url_start(cps, classes, n, i)
+        if length > 0:
+            free = i + length
+            while free < n and cps[free] < 0x80 and not _URL_STOPS[cps[free]]:
+                free += 1
+            total += free - i
     return total
 
 
