@@ -14,7 +14,7 @@ SUBS = ("pipeline", "transforms", "filters", "dedup", "tokenizer")
 # Ranges for users; requirements.lock pins one tested set for development and CI.
 REQUIRES = [
     "apache-beam>=2.70,<3",
-    "brotli>=1.1,<2",
+    "brotli>=1.2,<2",
     "charset-normalizer>=3.3,<4",
     "click>=8.1,<9",
     "datasketch>=2.0,<3",
@@ -22,6 +22,8 @@ REQUIRES = [
     "fastwarc>=2.0,<3",
     "faust-cchardet>=2.1,<3",
     "filelock>=3.12",
+    "idna>=3.6,<4",
+    "isal>=1.6,<2",
     "jinja2>=3.1,<4",
     "lxml>=5.3,<7",
     "msgspec>=0.19,<1",

@@ -1,0 +1,311 @@
+"""Records of WARC, WET and ARC files, compressed per record, as a whole, by blocks or not at all.
+
+Every record becomes a row or a count, every range of bytes that is no record a gap. Addresses: ``offset`` is the start
+of the compressed member in the stored file plus the position in its content, so the stored position for files that are
+compressed per record or not at all, and the position in the content for files that are compressed as a whole.
+"""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from algok.filters import charset
+from algok.filters.reading.codecs import Codec, DamagedError
+from algok.filters.reading.heads import Dialect, Head
+from algok.filters.reading.http import HttpError, parse_content_type, parse_response
+from algok.filters.reading.members import Content, Member, Plain, find_member
+from algok.filters.reading.options import ReadOptions
+from algok.filters.reading.rows import ROW_KINDS, Rows
+from algok.filters.reading.stream import Stream
+from algok.filters.reading.window import Window
+
+__all__ = ["read_archive"]
+
+#: Content searched at a time for the next record start after garbage.
+_SEARCH = 64 * 1024
+#: Longest record start that the search must not cut: a WARC version line with a field name, an ARC line.
+_OVERLAP = 8 * 1024
+#: Content that names a damaged record at most.
+_PREFIX = 64 * 1024
+
+
+def read_archive(
+    window: Window,
+    start: int,
+    end: int,
+    codec: Codec | None,
+    dialect: Dialect,
+    rows: Rows,
+    options: ReadOptions,
+) -> Iterator[pa.RecordBatch]:
+    """Batches of the records of one piece of the stored file.
+
+    A plain piece begins and ends at records. A compressed one begins at the first member at or behind ``start`` whose
+    content begins a record, and ends at the first such behind ``end``: neighbouring pieces share the border, so
+    garbage between members is accounted for once.
+    """
+    reader = _Reader(dialect, rows, options)
+    if codec is None:
+        yield from reader.content(Plain(window, start), end)
+        if rows:
+            yield rows.take()
+        rows.tally.bytes_read += min(end, window.size) - start
+        return
+    position = _next(window, start, codec, dialect) if start > 0 else 0
+    if end < window.size:
+        end = _next(window, end, codec, dialect)
+    first = position
+    while position < end:
+        stored = window.at(position, len(codec.magic))
+        if not len(stored):
+            break
+        if bytes(stored) != codec.magic:
+            found = _next(window, position + 1, codec, dialect)
+            _no_member(window, position, found, rows)
+            position = found
+            continue
+        member = Member(window, position, codec, dialect.is_start)
+        try:
+            yield from reader.content(member, None)
+            position = member.end
+        except DamagedError as error:
+            # Damaged deflate data may decode on, as garbage, far into the members behind it: the search for the next
+            # one begins right behind the start of this one, not where the damage was noticed.
+            found = _next(window, member.start_of_damage + 1, codec, dialect)
+            reader.damaged(found, str(error))
+            position = found
+        if rows.ready:
+            yield rows.take()
+    if rows:
+        yield rows.take()
+    rows.tally.bytes_read += min(position, window.size) - first
+
+
+def _next(window: Window, start: int, codec: Codec, dialect: Dialect) -> int:
+    found = find_member(window, start, window.size, codec, dialect.is_start)
+    return window.size if found < 0 else found
+
+
+def _no_member(window: Window, start: int, end: int, rows: Rows) -> None:
+    """Account for bytes between members: zeros are padding that gzip allows, anything else is a gap."""
+    position = start
+    while position < end:
+        piece = bytes(window.at(position, min(_SEARCH, end - position)))
+        if piece.strip(b"\0\r\n"):
+            rows.gap(start, end, "gzip", "bytes that begin no compressed member")
+            rows.tally.skip(start, end, "no compressed member")
+            return
+        position += len(piece)
+    rows.tally.skip(start, end, "padding")
+
+
+class _Reader:
+    """Parses records out of content, one member after the other."""
+
+    __slots__ = ("_base", "_dialect", "_head", "_options", "_record", "_rows", "_stream")
+
+    def __init__(self, dialect: Dialect, rows: Rows, options: ReadOptions) -> None:
+        self._dialect = dialect
+        self._rows = rows
+        self._options = options
+        self._head: Head | None = None
+
+    def content(self, content: Content, end: int | None) -> Iterator[pa.RecordBatch]:
+        """All records of a member; of a plain file those that start before ``end``."""
+        stream = Stream(content)
+        rows, dialect = self._rows, self._dialect
+        self._stream = stream
+        self._base = content.start
+        self._record = 0
+        compressed = end is None
+        while True:
+            self._head = None
+            stream.skip_newlines()
+            if stream.ended():
+                # The last record was taken before its member was seen to end.
+                return
+            begin = stream.tell()
+            if end is not None and content.start + begin >= end:
+                return
+            self._record = begin
+            head = self._head = dialect.read_head(stream)
+            if head is None:
+                self._garbage(begin)
+                continue
+            self._block(head, begin, content, compressed)
+            if rows.ready:
+                yield rows.take()
+
+    def _block(self, head: Head, begin: int, content: Content, compressed: bool) -> None:
+        stream, options = self._stream, self._options
+        most = options.max_record_bytes
+        is_row = head.kind in ROW_KINDS
+        length = head.length
+        block: bytes | None = None
+        problem: tuple[str, str] | None = None
+        if length is None:
+            if compressed and begin == 0:
+                # The member is the record; its end stands in for the missing length.
+                block = stream.take_rest(most + 1)
+                if len(block) > most:
+                    while not stream.ended():
+                        stream.skip(_SEARCH)
+                    problem = ("size", f"record without Content-Length is larger than {most} bytes")
+                else:
+                    block = block.removesuffix(b"\r\n\r\n")
+            else:
+                problem = ("header", "no usable Content-Length")
+        elif not is_row:
+            missing = length - stream.skip(length)
+            if missing:
+                problem = ("truncated", f"{missing} of {length} bytes are missing")
+        elif length > most:
+            missing = length - stream.skip(length)
+            problem = ("size", f"record of {length} bytes is larger than max_record_bytes = {most}")
+            if missing:
+                problem = ("truncated", f"{missing} of {length} bytes are missing")
+        else:
+            block = stream.take(length)
+            if len(block) < length:
+                problem = ("truncated", f"{length - len(block)} of {length} bytes are missing")
+        over = stream.tell()
+        stream.skip_newlines()
+        if compressed and begin == 0 and stream.ended():
+            offset, size = content.start, content.end - content.start
+        else:
+            offset, size = self._base + begin, over - begin
+        self._emit(head, offset, size, block, problem)
+        self._head = None
+
+    def _emit(self, head: Head, offset: int, size: int, block: bytes | None, problem: tuple[str, str] | None) -> None:
+        rows = self._rows
+        if head.kind not in ROW_KINDS:
+            rows.tally.count(head.kind)
+            if problem is not None:
+                rows.gap(offset, offset + size, problem[0], f"{head.kind} record: {problem[1]}")
+                rows.tally.skip(offset, offset + size, problem[0])
+            return
+        if problem is not None or block is None:
+            step, error = problem or ("header", "no block")
+            rows.add(
+                offset,
+                size,
+                head.kind,
+                head.record_id,
+                head.url,
+                head.captured,
+                language=head.language,
+                failed_step=step,
+                error=error,
+            )
+            return
+        kind = head.kind
+        if kind == "conversion":
+            media_type, _ = parse_content_type(head.content_type)
+            text = charset.decode(block, "utf-8").text
+            rows.add(
+                offset,
+                size,
+                kind,
+                head.record_id,
+                head.url,
+                head.captured,
+                media_type=media_type,
+                text=text,
+                language=head.language,
+            )
+            return
+        if kind == "resource" or not _is_http(head, block):
+            media_type, label = parse_content_type(head.content_type)
+            rows.add(
+                offset,
+                size,
+                kind,
+                head.record_id,
+                head.url,
+                head.captured,
+                media_type=media_type,
+                charset=label,
+                payload=block,
+                language=head.language,
+            )
+            return
+        try:
+            response = parse_response(block, self._options.max_decoded_bytes)
+        except HttpError as error:
+            rows.add(
+                offset,
+                size,
+                kind,
+                head.record_id,
+                head.url,
+                head.captured,
+                error.status,
+                error.media_type,
+                error.charset,
+                language=head.language,
+                failed_step=error.step,
+                error=str(error),
+            )
+            return
+        rows.add(
+            offset,
+            size,
+            kind,
+            head.record_id,
+            head.url,
+            head.captured,
+            response.status,
+            response.media_type,
+            response.charset,
+            response.body,
+            language=head.language,
+        )
+
+    def _garbage(self, begin: int) -> None:
+        """Skip to what looks like the next record start."""
+        stream = self._stream
+        stream.skip(1)
+        while not stream.ended():
+            piece = stream.peek(_SEARCH, across=False)
+            hit = self._dialect.next_start.search(piece)
+            if hit is not None:
+                stream.skip(hit.start())
+                break
+            stream.skip(len(piece) if len(piece) < _SEARCH else len(piece) - _OVERLAP)
+        start, end = self._base + begin, self._base + stream.tell()
+        self._rows.gap(start, end, "header", f"no {self._dialect.name.upper()} record begins here")
+        self._rows.tally.skip(start, end, "no record")
+
+    def damaged(self, found: int, error: str) -> None:
+        """The member broke while record ``self._record`` was read; the next readable member is at ``found``."""
+        rows, head = self._rows, self._head
+        start = self._base
+        whole = self._record == 0
+        if head is None and self._stream_prefix():
+            head = self._dialect.parse_prefix(self._stream_prefix())
+        rows.tally.skip(start, found, error)
+        if head is not None and head.kind in ROW_KINDS:
+            offset = start + self._record
+            rows.add(
+                offset,
+                found - start if whole else max(0, self._stream.tell() - self._record),
+                head.kind,
+                head.record_id,
+                head.url,
+                head.captured,
+                language=head.language,
+                failed_step="gzip",
+                error=error,
+            )
+            if whole:
+                return
+        what = f"in a {head.kind} record" if head is not None else "before a record header"
+        rows.gap(start, found, "gzip", f"{error}; damaged {what} after {self._stream.tell()} content bytes")
+
+    def _stream_prefix(self) -> bytes:
+        return self._stream.held(_PREFIX)
+
+
+def _is_http(head: Head, block: bytes) -> bool:
+    return block[:5] == b"HTTP/" or head.content_type.lower().startswith("application/http")
