@@ -273,7 +273,8 @@ def decide(documents: pa.RecordBatch, policies: Policies, unit: str, first_row: 
     outcome[settled] = before[settled]
     reason[settled] = np.array(documents.column("reason").to_pylist(), dtype=object)[settled]
 
-    silent = ~settled & pc.is_null(documents.column("text")).to_numpy(zero_copy_only=False)
+    # `chars` is null exactly where there is no text; the text itself need not be read to decide.
+    silent = ~settled & pc.is_null(documents.column("chars")).to_numpy(zero_copy_only=False)
     outcome[silent] = REJECTED
     reason[silent] = NO_TEXT
 

@@ -15,6 +15,7 @@ def url_identity() -> Identity:
 
     def identify(url: str, captured: datetime | None, digest: bytes) -> tuple[bytes, str]:
         normal = urls.normalise(url)
-        return urls.document_id(normal, captured, digest), urls.host(url)
+        seconds = None if captured is None else int(captured.timestamp())
+        return urls.document_id(normal, seconds, digest), urls.host_of(normal)
 
     return identify
