@@ -65,7 +65,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     choices: list[Choice]
 
 
-def weight_class(cluster_sizes: Histogram, rehydrate: list[tuple[int, float]]) -> Histogram:
+def weight_class(cluster_sizes: Histogram, rehydrate: tuple[tuple[int, float], ...]) -> Histogram:
     """Index into ``rehydrate`` for each cluster size.
 
     >>> weight_class(np.array([1, 2, 7]), [(1, 1.0), (2, 2.0), (5, 3.0)]).tolist()

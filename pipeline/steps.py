@@ -52,7 +52,7 @@ def run_units(
         split = pipeline | "ReadUnits" >> ReadUnits(list_path) | SkipDone(folder, outputs[-1].table)
         batches = split.todo | "Balance" >> beam.Reshuffle() | "ReadBatches" >> ReadBatches(source)
         for kernel in kernels:
-            batches = batches | Annotate(kernel)
+            batches = batches | type(kernel).__name__ >> Annotate(kernel)
         written = batches | "WriteUnits" >> WriteUnits(folder, outputs)
         _ = (written, split.done) | "Receipts" >> beam.Flatten() | CollectLines(receipts_folder)
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from algok.filters.extraction import ExtractOptions, PageExtractor
 from algok.filters.language import LanguageIdentifier
-from algok.filters.packs import load_packs
+from algok.filters.packs import builtin_packs
 from algok.filters.reading import ReadOptions, ReadTally, Split, read_split
 from algok.filters.signals import measure
 from algok.schema import DEAD_LETTER, DOCUMENTS, FAILED, KEPT, RECORDS, REJECTED, REJECTED_ROWS
@@ -88,7 +88,7 @@ class MeasureSignals(msgspec.Struct, frozen=True, kw_only=True):
     """Fills the text signals and content_hash."""
 
     def load(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-        packs = load_packs()
+        packs = builtin_packs()
         return lambda batch: measure(batch, packs)
 
 

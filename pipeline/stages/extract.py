@@ -6,9 +6,8 @@ from typing import Any, Literal
 import msgspec
 
 from algok.errors import InputError
-from algok.filters.extraction import ExtractOptions
 from algok.filters.language import find_model
-from algok.filters.reading import ReadOptions, plan_splits
+from algok.filters.reading import HEAD_BYTES, ReadOptions, detect_format, plan_splits
 from algok.pipeline.ledger import from_counts, from_tally
 from algok.pipeline.recipe import SourceRecipe
 from algok.pipeline.stages.base import Context, Result, digest
@@ -94,8 +93,7 @@ class Extract:
         section = context.recipe.extract
         return {
             "max_record_mb": section.max_record_mb,
-            "time_limit_s": section.time_limit_s,
-            "memory_limit_mb": section.memory_limit_mb,
+            "pages": msgspec.to_builtins(section.pages),
             "language_model": checksum(find_model(section.language_model)),
         }
 
@@ -107,7 +105,6 @@ class Extract:
             max_record_bytes=section.max_record_mb * 1_000_000,
             split_bytes=section.split_mb * 1_000_000,
         )
-        extract = ExtractOptions(time_limit_s=section.time_limit_s, memory_limit_mb=section.memory_limit_mb)
         # The key of a unit has no part of the other inputs, so that a new file leaves the units of old ones done.
         step = digest(["extract", self.format, self._configuration(context)])
         result = context.units(
@@ -117,7 +114,7 @@ class Extract:
             self._units(context, read),
             RecordSource(options=read),
             [
-                ExtractPages(options=extract),
+                ExtractPages(options=section.pages),
                 IdentifyLanguage(model=find_model(section.language_model)),
                 MeasureSignals(),
             ],
@@ -143,19 +140,22 @@ class Extract:
     def _units(self, context: Context, read: ReadOptions) -> list[Unit]:
         def split(item: _Input) -> list[Unit]:
             source = item.source
-            splits = plan_splits(
-                source.name,
-                item.path,
-                item.size,
-                source.format,
-                open_read,
+            options = msgspec.structs.replace(
                 read,
-                language=source.language,
                 text_column=source.text_column,
                 id_column=source.id_column,
                 url_column=source.url_column,
                 language_column=source.language_column,
+                date_column=source.date_column,
+                language=source.language,
             )
+            with open_read(item.path) as file:
+                found = detect_format(item.path, file.read(HEAD_BYTES))
+            if source.format not in ("auto", found.partition(".")[0]):
+                raise InputError(
+                    f'source {source.name}: {item.path} is {found}, but the recipe says format = "{source.format}"'
+                )
+            splits = plan_splits(source.name, item.path, item.size, found, open_read, options)
             return [
                 Unit(
                     key=unit_key(item.fingerprint, msgspec.to_builtins(s)),

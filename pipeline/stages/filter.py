@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from algok.filters.policy import Policies, load_policies
 from algok.pipeline.ledger import from_counts, from_tally
+from algok.pipeline.recipe import policies_of
 from algok.pipeline.stages.base import Context, Result, digest, document_units
 from algok.transforms.filter import DecisionSource, filter_outputs
 
@@ -21,15 +21,11 @@ class Filter:
     reads = "extract"
     balance: Literal["language"] = "language"
 
-    def _policies(self, context: Context) -> Policies:
-        section = context.recipe.filter
-        return load_policies(section.policies, section.policy)
-
     def parts(self, context: Context) -> dict[str, Any]:
-        return {"filter": msgspec.to_builtins(self._policies(context))}
+        return {"filter": msgspec.to_builtins(policies_of(context.recipe))}
 
     def run(self, context: Context, key: str) -> Result:
-        policies = self._policies(context)
+        policies = policies_of(context.recipe)
         step = digest(["filter", self.format, msgspec.to_builtins(policies)])
         units = document_units(context, decisions=False)
         result = context.units(
