@@ -76,8 +76,8 @@ Examples:
 def cli() -> None:
     """Curate web crawls into Korean-weighted pretraining data.
 
-    A recipe (TOML) names the sources, policies and budgets; `algok run` takes it through seven stages, each a Beam job from
-    files to files. A stage that is done is skipped; a killed run goes on where it stopped.
+    A recipe (TOML) names the sources, policies and budgets; `algok run` takes it through seven stages, each a Beam
+    job from files to files. A stage that is done is skipped; a killed run goes on where it stopped.
     """
 
 
@@ -95,9 +95,7 @@ def _context(
     if "://" not in folder:
         folder = str(Path(folder).resolve())
     options = RunOptions(workers=workers, runner=runner, beam_args=_checked(beam_args))
-    context = Context(
-        recipe=loaded, work=folder, options=options, reporter=TerminalReporter(console, quiet=quiet)
-    )
+    context = Context(recipe=loaded, work=folder, options=options, reporter=TerminalReporter(console, quiet=quiet))
     return context, console
 
 
@@ -109,7 +107,7 @@ def _checked(beam_args: tuple[str, ...]) -> tuple[str, ...]:
     flags = [arg for arg in unknown if arg.startswith("-")]
     if flags:
         raise RecipeError(
-            f"unknown option {flags[0]}: neither algok nor Beam knows it; see `algok run --help` and Beam's pipeline options"
+            f"unknown option {flags[0]}: neither algok nor Beam knows it; see `algok run --help` and Beam's options"
         )
     return beam_args
 
@@ -219,7 +217,9 @@ def demo_crawl(folder: Path, pages: int, seed: int) -> None:
 
 
 @cli.command(context_settings=_PASS_THROUGH)
-@click.option("--work", default="work/demo", show_default=True, metavar="DIR", help="Folder for the crawl and all results.")
+@click.option(
+    "--work", default="work/demo", show_default=True, metavar="DIR", help="Folder for the crawl and all results."
+)
 @click.option("--pages", type=click.IntRange(100), default=2_000, show_default=True, help="Pages of the crawl.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--workers", type=click.IntRange(1, 256), default=_default_workers, show_default="CPUs, at most 8")

@@ -47,7 +47,7 @@ class _Rate(ProgressColumn):
 
 
 class TerminalReporter:
-    """Shows a bar for a running step: units, documents, rate and time left. Lines instead of a bar outside a terminal."""
+    """Shows a bar for a running step: units, documents, rate, time left. Outside a terminal: lines."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self._console = console
@@ -85,7 +85,9 @@ class TerminalReporter:
 
 
 class _Display:
-    def __init__(self, reporter: TerminalReporter, progress: Progress, task: Any, label: str, units: int, size: int) -> None:
+    def __init__(
+        self, reporter: TerminalReporter, progress: Progress, task: Any, label: str, units: int, size: int
+    ) -> None:
         self._reporter = reporter
         self._progress = progress
         self._task = task

@@ -137,6 +137,10 @@ class TokenizerRecipe(_Section, frozen=True):
     prune_from: Positive | None = None
     #: Pieces may cross spaces (never line breaks).
     superwords: bool = True
+    #: Digits in groups of three from the right, one by one, or as the text has them.
+    digits: Literal["triples", "single", "free"] = "triples"
+    #: A sample too small for ``vocab_size`` gives a smaller vocabulary instead of an error.
+    allow_smaller: bool = False
     sample_mb: Annotated[float, Meta(gt=0)] = 60.0
     #: Share of each language in the training sample; by default the shares of the mixture.
     sample_shares: dict[str, Share] | None = None

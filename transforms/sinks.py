@@ -56,8 +56,8 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     """One table that a unit is written to, as ``<folder>/<table>/<unit>.parquet``.
 
     ``select`` takes the rows and columns for this table from a batch; ``count`` gives its ledger lines. An output
-    that is not ``required`` has no file where it has no rows. The last output must be required: its file, renamed last,
-    says that the unit is done.
+    without a table name is counted and not written; one that is not ``required`` has no file where it has no rows.
+    The last output must be required: its file, renamed last, says that the unit is done.
     """
 
     table: str
@@ -183,7 +183,8 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         for output in self._outputs:
             rows = output.select(element)
             if rows.num_rows or (output.required and mark.last):
-                self._file(output).write(rows)
+                if output.table:
+                    self._file(output).write(rows)
                 if output.count is not None:
                     self._counts = merge_counts([*self._counts, *output.count(rows)])
         assert self._heartbeat is not None

@@ -48,15 +48,15 @@ class DocumentRows(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of a documents file, as ADDRESS columns plus ``columns`` of DOCUMENTS.
 
     The unit's body names the files: ``documents``; optionally ``decisions`` (row-aligned: only kept rows are given)
-    and ``selection`` (clusters or mixture: only the rows listed there, with ``selected`` columns of it appended;
-    ``survivors`` keeps only its rows with a true ``survivor`` column). Every row given is tallied by source and
+    and ``selection`` (clusters or mixture: only the rows listed there, with ``selected`` columns of it appended; with
+    ``chosen`` only those of its rows where that column is true or above 0). Every row given is tallied by source and
     language. Raises ``CorruptionError`` when the files disagree on a row's doc_id.
     """
 
     columns: tuple[str, ...]
     selected: tuple[str, ...] = ()
     selection_schema: pa.Schema | None = None
-    survivors: bool = False
+    chosen: str = ""
     batch_rows: int = BATCH_ROWS
 
     @property
@@ -113,11 +113,11 @@ class _Selection:
     """A unit's rows of a selection table, taken in step with the documents. Small: addresses and a few numbers."""
 
     def __init__(self, path: str, options: DocumentRows) -> None:
-        columns = ["row", "doc_id", *options.selected, *(["survivor"] if options.survivors else [])]
+        columns = ["row", "doc_id", *options.selected, *([options.chosen] if options.chosen else [])]
         table = _whole(path, list(dict.fromkeys(columns)))
         self._path = path
         self._options = options
-        self._table = table.filter(table["survivor"]) if options.survivors else table
+        self._table = table.filter(pc.greater(table[options.chosen].cast(pa.int64()), 0)) if options.chosen else table
         self._rows = self._table["row"].to_numpy()
 
     def take(self, start: int, batch: pa.RecordBatch, path: str) -> tuple[np.ndarray[Any, Any], list[pa.Array]]:

@@ -188,6 +188,8 @@ class KoreanVoice:
                 text = f"{draw.pick(self.general['connectors'])} {text}"
             elif draw.chance(patterns["openers_share"]):
                 text = f"{draw.pick(self.general['openers'])} {text}"
+        if plain:
+            return text
         if text[-1] in "?!~ㅋㅎㅠㄷ" or self.register == "eum":
             return text
         return text + "."

@@ -46,7 +46,7 @@ class Mix:
             columns=("source", "language", "bytes"),
             selected=("cluster_size",),
             selection_schema=CLUSTERS,
-            survivors=True,
+            chosen="survivor",
         )
         plan = self._plan(context, units, source, starts, languages)
         rules = {
