@@ -24,6 +24,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     counts: list[Count]
     read: dict[str, dict[str, list[int]]]
     tallies: dict[str, dict[str, Any]]
+    sums: dict[str, int]
 
 
 def run_units(
@@ -75,6 +76,7 @@ def _collect(lines: Iterable[str]) -> StepResult:
     counts: list[Count] = []
     read: dict[str, dict[str, list[int]]] = {}
     tallies: dict[str, dict[str, Any]] = {}
+    sums: dict[str, int] = {}
     for line in lines:
         receipt = msgspec.json.decode(line, type=Receipt)
         if receipt.unit in tallies:
@@ -82,9 +84,11 @@ def _collect(lines: Iterable[str]) -> StepResult:
         files += receipt.files
         counts = merge_counts([*counts, *receipt.counts])
         tallies[receipt.unit] = receipt.tally
+        for name, value in receipt.sums.items():
+            sums[name] = sums.get(name, 0) + value
         for source, languages in receipt.tally.get("read", {}).items():
             for language, (documents, size) in languages.items():
                 entry = read.setdefault(source, {}).setdefault(language, [0, 0])
                 entry[0] += documents
                 entry[1] += size
-    return StepResult(files=sorted(files, key=lambda f: f.path), counts=counts, read=read, tallies=tallies)
+    return StepResult(files=sorted(files, key=lambda f: f.path), counts=counts, read=read, tallies=tallies, sums=sums)

@@ -50,12 +50,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     files: list[FileReceipt]
     counts: list[Count]
     tally: dict[str, Any]
+    sums: dict[str, int] = {}
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
     """One table that a unit is written to, as ``<folder>/<table>/<unit>.parquet``.
 
-    ``select`` takes the rows and columns for this table from a batch; ``count`` gives its ledger lines. An output
+    ``select`` takes the rows and columns for this table from a batch; ``count`` gives its ledger lines, ``sums``
+    other numbers to add up. An output
     without a table name is counted and not written; one that is not ``required`` has no file where it has no rows.
     The last output must be required: its file, renamed last, says that the unit is done.
     """
@@ -64,6 +66,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     schema: pa.Schema
     select: Callable[[pa.RecordBatch], pa.RecordBatch]
     count: Callable[[pa.RecordBatch], list[Count]] | None = None
+    sums: Callable[[pa.RecordBatch], dict[str, int]] | None = None
     required: bool = False
 
 
@@ -161,6 +164,7 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
         self._next = 0
         self._open: dict[str, _OpenFile] = {}
         self._counts: list[Count] = []
+        self._sums: dict[str, int] = {}
         self._heartbeat: Heartbeat | None = None
 
     def setup(self) -> None:
@@ -187,6 +191,8 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
                     self._file(output).write(rows)
                 if output.count is not None:
                     self._counts = merge_counts([*self._counts, *output.count(rows)])
+                for name, value in (output.sums(rows) if output.sums else {}).items():
+                    self._sums[name] = self._sums.get(name, 0) + value
         assert self._heartbeat is not None
         self._heartbeat.beat(mark.unit, rows=element.num_rows, done=mark.done, size=mark.size, last=mark.last)
         if mark.last:
@@ -201,19 +207,21 @@ class _WriteUnits(beam.DoFn):  # type: ignore[misc]
 
     def _finish(self, mark: Mark) -> str:
         assert self._unit is not None
-        receipt = Receipt(unit=self._unit, stamp=mark.stamp, files=[], counts=self._counts, tally=mark.tally)
+        receipt = Receipt(
+            unit=self._unit, stamp=mark.stamp, files=[], counts=self._counts, tally=mark.tally, sums=self._sums
+        )
         for output in self._outputs:
             file = self._open.pop(output.table, None)
             if file is not None:
                 metadata = {_RECEIPT.decode(): msgspec.json.encode(receipt).decode()}
                 receipt = msgspec.structs.replace(receipt, files=[*receipt.files, file.commit(metadata)])
-        self._unit, self._next, self._counts = None, 0, []
+        self._unit, self._next, self._counts, self._sums = None, 0, [], {}
         return msgspec.json.encode(receipt).decode()
 
     def _abort(self) -> None:
         for file in self._open.values():
             file.abort()
-        self._open, self._counts, self._unit, self._next = {}, [], None, 0
+        self._open, self._counts, self._sums, self._unit, self._next = {}, [], {}, None, 0
 
     def teardown(self) -> None:
         self._abort()

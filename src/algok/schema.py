@@ -16,6 +16,7 @@ import pyarrow as pa
 
 __all__ = [
     "ADDRESS",
+    "CLUSTERS",
     "DEAD_LETTER",
     "DECISIONS",
     "DOCUMENTS",
@@ -29,6 +30,7 @@ __all__ = [
     "REJECTED_ROWS",
     "SAMPLE",
     "SIGNALS",
+    "TOKENS",
     "describe",
 ]
 
@@ -234,6 +236,38 @@ SAMPLE = pa.schema(
         _field("held_out", pa.bool_(), "kept out of training, for evaluation"),
         _field("bytes", pa.int32(), "length of the text in UTF-8", "byte"),
         _field("text", pa.large_string(), "the text"),
+    ]
+)
+
+#: Documents of the mixture as token ids, end-of-document id included; intermediate, one file per unit.
+TOKENS = pa.schema(
+    [
+        _field("doc_id", DOC_ID, "the document's id"),
+        _field("source", pa.string(), "name of the recipe's source"),
+        _field("language", pa.string(), "language of the document"),
+        _field("copies", pa.int32(), "how often the document is packed", "copy"),
+        _field("bytes", pa.int32(), "length of the text in UTF-8", "byte"),
+        _field("tokens", pa.large_list(pa.uint32()), "token ids"),
+    ]
+)
+
+#: What ``dedup`` found: one row for each document that ``filter`` kept, sorted by ``row``.
+CLUSTERS = pa.schema(
+    [
+        *ADDRESS,
+        _field("source", pa.string(), "name of the recipe's source"),
+        _field("language", pa.string(), "language of the document"),
+        _field("cluster_id", DOC_ID, "doc_id of the cluster's survivor"),
+        _field("cluster_size", pa.int64(), "documents in the cluster, exact copies included", "document"),
+        _field("survivor", pa.bool_(), "whether this is the one document of the cluster that is kept"),
+        _field(
+            "method", pa.string(), "unique; exact or near: how it belongs to its cluster (a survivor: how others do)"
+        ),
+        _field("similarity", pa.float32(), "Jaccard similarity of the shingles to the survivor; 1 for itself", "0..1"),
+        _field("exact_copies", pa.int64(), "documents with this content, this one included", "document"),
+        _field("outcome", pa.string(), "kept for a survivor, else rejected"),
+        _field("reason", pa.string(), "exact_duplicate or near_duplicate; null if kept"),
+        _field("bytes", pa.int32(), "length of the text in UTF-8", "byte"),
     ]
 )
 
