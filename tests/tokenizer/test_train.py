@@ -1,0 +1,106 @@
+"""Training: determinism, limits, errors, what the options do."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from algok.errors import InputError, RecipeError, StageError
+from algok.tokenizer.codec import Codec
+from algok.tokenizer.sample import Sample, spool
+from algok.tokenizer.train import TrainedTokenizer, TrainOptions, train
+
+
+def test_outputs_and_manifest(trained: TrainedTokenizer, documents: list[str]) -> None:
+    folder = trained.model.parent
+    assert sorted(p.name for p in folder.iterdir()) == ["tokenizer.model", "tokenizer.vocab", "training.json"]
+    manifest = json.loads((folder / "training.json").read_text("utf-8"))
+    assert manifest["model_sha256"] == trained.sha256
+    assert manifest["pieces"] == trained.pieces == 4000
+    assert sum(manifest["sample"]["documents"].values()) == len(documents)
+    assert sum(manifest["sample"]["bytes"].values()) == sum(len(d.encode()) for d in documents)
+    assert set(manifest["sample"]["bytes"]) == {"ko", "en"}
+    assert len((folder / "tokenizer.vocab").read_text("utf-8").rstrip("\n").split("\n")) == 4000
+
+
+def test_same_model_for_any_order_and_threads(trained: TrainedTokenizer, documents: list[str], tmp_path: Path) -> None:
+    shuffled = documents[:]
+    random.Random(3).shuffle(shuffled)
+    again = train(shuffled, tmp_path, TrainOptions(vocab_size=4000, threads=2))
+    assert again.sha256 == trained.sha256
+
+
+def test_progress_is_told(documents: list[str], tmp_path: Path) -> None:
+    seen: list[tuple[str, float]] = []
+    train(documents[:200], tmp_path, TrainOptions(vocab_size=2000), lambda step, share: seen.append((step, share)))
+    steps = [step for i, (step, _) in enumerate(seen) if i == 0 or seen[i - 1][0] != step]
+    assert steps == ["sample", "candidates", "prune", "write"]
+    assert all(0 <= share <= 1 for _, share in seen)
+
+
+def test_without_superwords_no_piece_crosses_a_space(documents: list[str], tmp_path: Path) -> None:
+    codec = Codec.load(train(documents, tmp_path, TrainOptions(vocab_size=3000, superwords=False)).model)
+    for surface in codec.vocabulary.surfaces:
+        text = surface.decode("utf-8", "replace")
+        assert " " not in text.strip(" ")
+        assert not text.rstrip(" ") or text == text.rstrip(" ")
+
+
+@pytest.mark.parametrize("digits", ["single", "free"])
+def test_digit_rules(documents: list[str], tmp_path: Path, digits: str) -> None:
+    codec = Codec.load(train(documents[:600], tmp_path, TrainOptions(vocab_size=2000, digits=digits)).model)
+    assert codec.decode(codec.encode("번호 123456")) == "번호 123456"
+    if digits == "single":
+        assert [codec.decode([i]) for i in codec.encode("2024")] == ["2", "0", "2", "4"]
+
+
+def test_small_samples(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="empty"):
+        train([], tmp_path)
+    with pytest.raises(InputError, match="line breaks"):
+        train(["\n\n"], tmp_path)
+    few = ["한국어 글 하나", "또 다른 글"]
+    with pytest.raises(StageError, match="allow_smaller"):
+        train(few, tmp_path, TrainOptions(vocab_size=8000))
+    small = train(few, tmp_path, TrainOptions(vocab_size=8000, allow_smaller=True))
+    assert small.pieces < 8000
+    codec = Codec.load(small.model)
+    assert codec.decode(codec.encode(few[0] + "뷁")) == few[0] + "뷁"
+    with pytest.raises(StageError, match="too small"):
+        train(["".join(map(chr, range(0xAC00, 0xAC00 + 4000)))] * 3, tmp_path, TrainOptions(vocab_size=2000))
+
+
+def test_traps_in_the_sample(tmp_path: Path) -> None:
+    """NUL, the escape symbol, the trainer's stand-in for tabs, long lines: none may stop or spoil the training."""
+    traps = ["a\0b\0", "▁▁▁", "\U000f0009", "가" * 50_000, "\t\t\t" * 100, " " * 30_000, "\ufffe\uffff", "\ud800x"]
+    sample = [*traps, *["한국어 글 말 물 불 " * 20] * 5]
+    codec = Codec.load(train(sample, tmp_path, TrainOptions(vocab_size=2000, allow_smaller=True)).model)
+    for text in traps[:-1]:
+        assert codec.decode(codec.encode(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("vocab_size", 100), ("prune_from", 10), ("digits", "pairs"), ("character_coverage", 2.0), ("threads", 0),
+        ("max_piece_chars", 0), ("special_tokens", ("<s>",)), ("special_tokens", ("a b",)), ("max_line_bytes", 70_000),
+    ],
+)  # fmt: skip
+def test_bad_options_are_named(name: str, value: object) -> None:
+    with pytest.raises(RecipeError, match=name):
+        TrainOptions(**{name: value})  # type: ignore[arg-type]
+
+
+def test_the_sample_is_bounded_and_independent_of_order(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    documents = [Sample(f"글 {i} " + "가" * rng.randint(1, 100), f"b{i % 2}") for i in range(2000)]
+    kept = spool(documents, tmp_path / "a", max_bytes=50_000, seed=5)
+    other = spool(reversed(documents), tmp_path / "b", max_bytes=50_000, seed=5)
+    texts = list(kept.texts())
+    assert texts == list(other.texts())
+    assert 49_000 < sum(map(len, texts)) <= 50_000
+    assert kept.read == 2000
+    assert sum(kept.text_bytes.values()) == sum(map(len, texts))
+    assert abs(kept.documents["b0"] - kept.documents["b1"]) < 0.25 * len(texts)
+    assert list(spool(documents, tmp_path / "c", max_bytes=50_000, seed=6).texts()) != texts

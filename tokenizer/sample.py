@@ -1,0 +1,81 @@
+"""The training sample: bounded, and the same for any order of the documents."""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from algok.errors import InputError
+
+__all__ = ["Sample", "SampleFile", "spool"]
+
+
+class Sample(NamedTuple):
+    """A document of the training sample and the bucket of the mixture that it stands for."""
+
+    text: str
+    bucket: str = ""
+
+
+@dataclass
+class SampleFile:
+    """Documents kept for training, in the order of the hash of their text.
+
+    ``read``/``read_bytes``: what came in. ``documents``/``text_bytes``: what is kept, by bucket.
+    """
+
+    path: Path
+    starts: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    read: int = 0
+    read_bytes: int = 0
+    documents: Counter[str] = field(default_factory=Counter)
+    text_bytes: Counter[str] = field(default_factory=Counter)
+
+    def texts(self) -> Iterator[bytes]:
+        """The kept documents, as UTF-8."""
+        with self.path.open("rb") as file:
+            for start, size in zip(self.starts.tolist(), self.sizes.tolist(), strict=True):
+                file.seek(start)
+                yield file.read(size)
+
+
+def spool(documents: Iterable[str | Sample], path: Path, *, max_bytes: int, seed: int) -> SampleFile:
+    """Write documents to ``path`` and keep those of the smallest hashes (XXH3-64 of text and seed) up to ``max_bytes``.
+
+    So the kept set depends on the documents and the seed only, and its buckets keep their shares. Memory: 24 bytes a
+    document. Raises InputError if there is no text.
+    """
+    hashes, sizes, owners = array("Q"), array("q"), array("q")
+    names: dict[str, int] = {}
+    with path.open("wb") as file:
+        for document in documents:
+            text, bucket = document if isinstance(document, Sample) else (document, "")
+            data = text.encode("utf-8", "replace")
+            if not data:
+                continue
+            file.write(data)
+            hashes.append(xxhash.xxh3_64_intdigest(data, seed=seed))
+            sizes.append(len(data))
+            owners.append(names.setdefault(bucket, len(names)))
+    if not sizes:
+        raise InputError("the tokenizer's training sample is empty: no document has text")
+    size = np.frombuffer(sizes, np.int64)
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(size)[:-1]])
+    # Equal hashes are equal texts, so their order does not matter, but the bucket does: take it in.
+    order = np.lexsort((np.frombuffer(owners, np.int64), size, np.frombuffer(hashes, np.uint64)))
+    kept = order[: max(1, int(np.searchsorted(np.cumsum(size[order]), max_bytes, side="right")))]
+    result = SampleFile(path, starts[kept], size[kept], len(size), int(size.sum()))
+    labels = list(names)
+    owner = np.frombuffer(owners, np.int64)[kept]
+    for index, label in enumerate(labels):
+        chosen = owner == index
+        result.documents[label] = int(chosen.sum())
+        result.text_bytes[label] = int(size[kept][chosen].sum())
+    return result

@@ -1,0 +1,282 @@
+"""Training a tokenizer on a sample of the mixture.
+
+1. The sample is bounded by bytes and cut into lines: no piece may cross a line break.
+2. SentencePiece's BPE trainer proposes ``prune_from`` pieces (``candidates``).
+3. Those that save the fewest tokens are dropped, in rounds, until ``vocab_size`` is reached (``prune``).
+4. The model is a SentencePiece unigram model whose scores make its Viterbi search take the fewest pieces, and among
+   equally few the more frequent ones (``model``).
+
+The outcome depends on the documents, the options and the versions of sentencepiece and algok, not on the documents'
+order or the number of threads.
+"""
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from algok.errors import InputError, RecipeError, StageError
+from algok.tokenizer.candidates import bpe_pieces
+from algok.tokenizer.model import BYTE, CONTROL, COST_UNIT, NORMAL, SPACE, UNKNOWN, Vocabulary
+from algok.tokenizer.prune import worth
+from algok.tokenizer.sample import Sample, SampleFile, spool
+from algok.tokenizer.segment import Bytes, Trie, build_trie
+
+__all__ = ["DEFAULT_SPECIAL_TOKENS", "DIGIT_RULES", "TrainOptions", "TrainedTokenizer", "train"]
+
+DIGIT_RULES = ("triples", "single", "free")
+
+#: Control pieces behind <unk>, <s>, </s> and <pad>: fill-in-the-middle and chat turns.
+DEFAULT_SPECIAL_TOKENS = (
+    "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|file_sep|>",
+    "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|end_of_turn|>",
+)  # fmt: skip
+
+_CORE = ("<unk>", "<s>", "</s>", "<pad>")
+
+#: A tab cannot be inside a piece for SentencePiece's trainer, so it is trained as this private-use character.
+_TAB = "\U000f0009"
+
+#: Line breaks are pieces of their own, with the runs that paragraphs and Windows files have.
+_BREAKS = ("\n", "\n\n", "\n\n\n", "\n\n\n\n", "\r", "\r\n", "\r\n\r\n")
+
+#: U+2581 is SentencePiece's space, NUL ends its trainer's line: neither may reach it inside a line.
+_CUT = re.compile(rb"[\r\n\x00]+|\xe2\x96\x81|\xf3\xb0\x80\x89")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How to train.
+
+    ``vocab_size``: pieces in all, special and byte pieces included. ``prune_from``: pieces to train before pruning by
+    use; None: twice ``vocab_size``; equal to ``vocab_size``: no pruning. ``superwords``: pieces may cross spaces
+    (never line breaks). ``digits``: ``triples``: numbers are cut into groups of three from the right, as thousands
+    separators would, and no digit shares a piece with other characters; ``single``: every digit alone; ``free``: as the
+    text has it. ``character_coverage``: share of the sample's characters that get a piece; others are spelt in bytes
+    (0.9995 is SentencePiece's advice for rich scripts; 1.0 gained nothing for Korean and cost Japanese 20 per cent,
+    facts of 2026). ``special_tokens`` and ``reserved_tokens``: control pieces, by name and a number of free ones.
+    ``max_piece_chars``: longest piece. ``max_sample_bytes``: text trained on, UTF-8; more is sampled down by hash.
+    ``max_line_bytes``: longer lines are cut for training. ``frequency_weight``: how far a piece's frequency counts
+    beside the number of pieces, in 1/64 piece per nat. ``allow_smaller``: a sample too small for ``vocab_size`` gives
+    a smaller vocabulary instead of a StageError.
+
+    Raises RecipeError that names the option and the value.
+    """
+
+    vocab_size: int = 102_400
+    prune_from: int | None = None
+    superwords: bool = True
+    digits: str = "triples"
+    character_coverage: float = 0.9995
+    special_tokens: tuple[str, ...] = DEFAULT_SPECIAL_TOKENS
+    reserved_tokens: int = 32
+    max_piece_chars: int = 24
+    max_sample_bytes: int = 100_000_000
+    max_line_bytes: int = 16_384
+    frequency_weight: float = 1.0
+    allow_smaller: bool = False
+    threads: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = len(_CORE) + len(self.special_tokens) + self.reserved_tokens + 256
+        checks = {
+            "vocab_size": (least + 256 <= self.vocab_size <= 1_000_000, f"must lie in {least + 256}..1000000"),
+            "prune_from": (
+                self.prune_from is None or self.vocab_size <= self.prune_from <= 4_000_000,
+                "must be at least vocab_size and at most 4000000",
+            ),
+            "digits": (self.digits in DIGIT_RULES, f"must be one of {', '.join(DIGIT_RULES)}"),
+            "character_coverage": (0.9 <= self.character_coverage <= 1.0, "must lie in 0.9..1"),
+            "reserved_tokens": (0 <= self.reserved_tokens <= 10_000, "must lie in 0..10000"),
+            "max_piece_chars": (1 <= self.max_piece_chars <= 256, "must lie in 1..256"),
+            "max_sample_bytes": (self.max_sample_bytes >= 1_000, "must be at least 1000"),
+            # SentencePiece's trainer keeps positions within a line in 16 bits.
+            "max_line_bytes": (64 <= self.max_line_bytes <= 65_000, "must lie in 64..65000"),
+            "frequency_weight": (0 <= self.frequency_weight <= 4, "must lie in 0..4"),
+            "threads": (1 <= self.threads <= 512, "must lie in 1..512"),
+            "seed": (0 <= self.seed < 2**31, "must lie in 0..2**31-1"),
+        }
+        for name, (holds, rule) in checks.items():
+            if not holds:
+                raise RecipeError(f"tokenizer option {name} = {getattr(self, name)!r} {rule}")
+        names = (*_CORE, *self.special_tokens)
+        for name in self.special_tokens:
+            if not name or SPACE in name or " " in name or "\n" in name or re.fullmatch(r"<0x[0-9A-F]{2}>", name):
+                raise RecipeError(f"tokenizer option special_tokens holds {name!r}: no name for a control piece")
+        if len(set(names)) != len(names):
+            raise RecipeError(f"tokenizer option special_tokens = {self.special_tokens!r} repeats a name")
+
+    def control_pieces(self) -> tuple[str, ...]:
+        """All control pieces behind the first four, in the order of their ids."""
+        return (*self.special_tokens, *(f"<|reserved_{i}|>" for i in range(self.reserved_tokens)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedTokenizer:
+    """What ``train`` wrote: the model file, its SHA-256, the number of pieces and the manifest as in training.json."""
+
+    model: Path
+    sha256: str
+    pieces: int
+    manifest: dict[str, object]
+
+
+Progress = Callable[[str, float], None]
+
+
+def train(
+    sample: Iterable[str | Sample],
+    out_dir: Path,
+    options: TrainOptions | None = None,
+    progress: Progress | None = None,
+) -> TrainedTokenizer:
+    """Train on the documents of ``sample`` and write tokenizer.model, tokenizer.vocab and training.json to ``out_dir``.
+
+    ``progress(step, share)``: steps are sample, candidates, prune, write; share is 0..1 within the step. Memory: the
+    sample twice, and about 30 bytes a byte of it in the trainer's child process.
+
+    Raises InputError for an empty sample, StageError if the sample cannot fill ``vocab_size`` or the trainer fails.
+    """
+    options = options or TrainOptions()
+    tell: Progress = progress or (lambda step, share: None)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="algok-tokenizer-") as folder:
+        tell("sample", 0.0)
+        spooled = spool(sample, Path(folder, "sample"), max_bytes=options.max_sample_bytes, seed=options.seed)
+        lines_file = Path(folder, "lines")
+        lines = _write_lines(spooled, lines_file, options.max_line_bytes)
+        tell("sample", 1.0)
+        candidates = bpe_pieces(
+            lines_file,
+            size=options.prune_from or 2 * options.vocab_size,
+            coverage=options.character_coverage,
+            superwords=options.superwords,
+            join_digits=options.digits == "free",
+            max_piece_chars=options.max_piece_chars,
+            max_line_bytes=options.max_line_bytes + 4,
+            threads=options.threads,
+            progress=tell,
+        )
+    vocabulary = _choose(candidates, lines, options, tell)
+    tell("write", 0.0)
+    digest = vocabulary.save(out_dir / "tokenizer.model")
+    (out_dir / "tokenizer.vocab").write_text(_vocab_text(vocabulary), "utf-8")
+    manifest: dict[str, object] = {
+        "model_sha256": digest,
+        "pieces": len(vocabulary),
+        "special": vocabulary.special(),
+        "options": asdict(options),
+        "candidates": len(candidates),
+        "sample": {
+            "read_documents": spooled.read,
+            "read_bytes": spooled.read_bytes,
+            "documents": dict(sorted(spooled.documents.items())),
+            "bytes": dict(sorted(spooled.text_bytes.items())),
+        },
+        "versions": {"sentencepiece": version("sentencepiece"), "algok": version("algok")},
+    }
+    (out_dir / "training.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    tell("write", 1.0)
+    return TrainedTokenizer(model=out_dir / "tokenizer.model", sha256=digest, pieces=len(vocabulary), manifest=manifest)
+
+
+def _write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> tuple[Bytes, npt.NDArray[np.int64]]:
+    """Write the sample line by line for the trainer; returns it as (bytes, offsets of lines), without line breaks."""
+    parts: list[bytes] = []
+    with path.open("wb") as file:
+        for text in spooled.texts():
+            for line in _CUT.split(text):
+                rest = line
+                while rest:
+                    end = len(rest)
+                    if end > max_bytes:
+                        end = max_bytes
+                        while rest[end] & 0xC0 == 0x80:
+                            end -= 1
+                    parts.append(rest[:end])
+                    file.write(rest[:end].replace(b"\t", _TAB.encode()) + b"\n")
+                    rest = rest[end:]
+    if not parts:
+        raise InputError("the tokenizer's training sample has no text beside line breaks")
+    offsets = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum([len(p) for p in parts], out=offsets[1:])
+    return np.frombuffer(b"".join(parts), np.uint8), offsets
+
+
+def _choose(
+    candidates: list[str], lines: tuple[Bytes, npt.NDArray[np.int64]], options: TrainOptions, tell: Progress
+) -> Vocabulary:
+    """The vocabulary: fixed pieces, and the candidates that save most tokens."""
+    control = options.control_pieces()
+    taken = {*_CORE, *control, *(f"<0x{b:02X}>" for b in range(256))}
+    widths = (1, 2, 3) if options.digits == "triples" else (1,)
+    groups = [f"{n:0{width}d}" for width in widths for n in range(10**width)]
+    runs = [" " * n for n in range(1, options.max_piece_chars + 1)] + ["\t" * n for n in range(1, 9)]
+    ascii_pieces = [chr(c) for c in range(0x20, 0x7F)]
+    found = [piece.replace(_TAB, "\t").replace(SPACE, " ") for piece in candidates]
+    fixed = dict.fromkeys([*_BREAKS, *groups, *ascii_pieces, *(p for p in found if len(p) == 1)])
+    optional = dict.fromkeys(p for p in [*runs, *found] if p not in fixed and p.replace(" ", SPACE) not in taken)
+    surfaces = [p.encode("utf-8") for p in (*fixed, *optional)]
+    room = options.vocab_size - len(_CORE) - len(control) - 256
+    if len(fixed) > room:
+        raise StageError(
+            f"vocab_size = {options.vocab_size} is too small: {len(fixed)} single characters and digit groups of the "
+            f"sample need a piece; take at least {options.vocab_size + len(fixed) - room} or a lower character_coverage"
+        )
+    if len(surfaces) < room and not options.allow_smaller:
+        raise StageError(
+            f"the training sample has only enough text for {options.vocab_size - room + len(surfaces)} of the "
+            f"{options.vocab_size} pieces of vocab_size; give more text, lower vocab_size, or set allow_smaller"
+        )
+    is_fixed = np.zeros(len(surfaces), np.bool_)
+    is_fixed[: len(fixed)] = True
+    kept, uses = worth(surfaces, is_fixed, room, _plain_trie, lines, progress=lambda share: tell("prune", share))
+    # Frequent pieces first, as readers of vocabularies expect; ties in the order of training.
+    order = np.lexsort((kept, -uses))
+    chosen, uses = [surfaces[i].decode("utf-8").replace(" ", SPACE) for i in kept[order]], uses[order]
+    costs = COST_UNIT + _frequency_costs(uses, options.frequency_weight)
+    number = np.array([p.isascii() and p.isdigit() for p in chosen])
+    if options.digits == "triples":
+        # One cost for all groups: then the search's tie rule alone cuts a number, into threes from the right.
+        costs[number] = COST_UNIT
+    head = (*_CORE, *control)
+    byte_pieces = tuple(f"<0x{b:02X}>" for b in range(256))
+    types = np.full(len(head) + 256 + len(chosen), NORMAL, np.uint8)
+    types[: len(head)] = CONTROL
+    types[0] = UNKNOWN
+    types[len(head) : len(head) + 256] = BYTE
+    all_costs = np.zeros(len(types), np.int32)
+    all_costs[len(head) + 256 :] = costs
+    return Vocabulary(pieces=(*head, *byte_pieces, *chosen), costs=all_costs, types=types)
+
+
+def _frequency_costs(uses: npt.NDArray[np.int64], weight: float) -> npt.NDArray[np.int32]:
+    """Cost added to a piece for being rare, in 1/64 piece: ``weight`` times -ln of its share, at most 32."""
+    share = (uses + 0.5) / (uses.sum() + 0.5 * max(1, len(uses)))
+    costs: npt.NDArray[np.int32] = np.minimum(32, np.round(-weight * np.log(share))).astype(np.int32)
+    return costs
+
+
+def _plain_trie(surfaces: list[bytes]) -> Trie:
+    """A trie in which every piece costs one; ids are the positions in ``surfaces``."""
+    pieces = [s.decode("utf-8").replace(" ", SPACE) for s in surfaces]
+    byte_pieces = [f"<0x{b:02X}>" for b in range(256)]
+    types = np.array([NORMAL] * len(pieces) + [BYTE] * 256, np.uint8)
+    costs = np.full(len(types), COST_UNIT, np.int32)
+    return build_trie(Vocabulary(pieces=(*pieces, *byte_pieces), costs=costs, types=types))
+
+
+def _vocab_text(vocabulary: Vocabulary) -> str:
+    """SentencePiece's .vocab format: piece, tab, score; line breaks and tabs in pieces escaped."""
+    rows = []
+    for piece, cost in zip(vocabulary.pieces, vocabulary.costs.tolist(), strict=True):
+        shown = piece.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+        rows.append(f"{shown}\t{-cost / COST_UNIT:g}\n")
+    return "".join(rows)
