@@ -33,6 +33,7 @@ __all__ = [
     "Policy",
     "Rule",
     "built_in",
+    "columns_read",
     "decide",
     "parse_policy",
     "select",
@@ -170,9 +171,8 @@ def parse_policy(text: str, origin: str) -> Policy:
     """Decode a policy from TOML; ``RecipeError`` names ``origin`` and the key."""
     try:
         return msgspec.toml.decode(text, type=Policy)
-    except msgspec.DecodeError as error:
-        cause = error.__cause__
-        raise RecipeError(f"policy {origin}: {cause if isinstance(cause, RecipeError) else error}") from error
+    except (msgspec.DecodeError, RecipeError) as error:
+        raise RecipeError(f"policy {origin}: {error}") from error
 
 
 @lru_cache(maxsize=1)
@@ -204,6 +204,15 @@ def select(chosen: Iterable[str | Policy]) -> Policies:
     return Policies(
         policies=tuple(built_in(item).resolved() if isinstance(item, str) else item.resolved() for item in chosen)
     )
+
+
+def columns_read(policies: Policies) -> list[str]:
+    """Columns of ``documents`` that ``decide`` reads under these policies, in the order of the schema."""
+    read = {"doc_id", "source", "language", "outcome", "reason", "chars", "bytes"}
+    for policy in policies.policies:
+        for rule in (*policy.when, *policy.rules):
+            read.update(rule.signals)
+    return [name for name in DOCUMENTS.names if name in read]
 
 
 def _column(documents: pa.RecordBatch, name: str) -> _Floats:
@@ -255,7 +264,8 @@ def _meets(rule: Rule, values: _Floats) -> NDArray[np.bool_]:
 def decide(documents: pa.RecordBatch, policies: Policies, unit: str, first_row: int) -> pa.RecordBatch:
     """Decisions (``schema.DECISIONS``) on documents (``schema.DOCUMENTS``), row by row in the same order.
 
-    ``unit``: key of the documents file; ``first_row``: position of the batch's first row in it. Rows that extract
+    Only the columns of ``columns_read`` are looked at; the text is none of them. ``unit``: key of the documents file;
+    ``first_row``: position of the batch's first row in it. Rows that extract
     rejected or failed keep that outcome and reason, without policy, value or threshold. A language without a policy is
     rejected with reason ``language``, a kept row without text with ``no-text``. Otherwise the reason is the label of
     the broken rule and the end that broke it: ``words:min``, ``dup_line_share:max``.
