@@ -79,6 +79,7 @@ CODECS = {
     "shift_jis": "cp932",
     "euc-kr": "cp949",
     "iso-2022-kr": "iso2022_kr",
+    "ibm855": "cp855",
     "utf-16be": "utf-16-be",
     "utf-16le": "utf-16-le",
     "utf-32be": "utf-32-be",
