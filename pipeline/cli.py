@@ -247,9 +247,6 @@ def main() -> None:
     import logging
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger().addFilter(lambda record: "apitools" not in record.getMessage())
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(lambda record: "apitools" not in record.getMessage())
     cli.main(prog_name="algok")
 
 

@@ -4,15 +4,19 @@ import contextlib
 import logging
 import re
 import resource
+import shlex
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import apache_beam as beam
+import grpc
 import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from algok import errors
 from algok.transforms.heartbeat import Progress, clear_progress, read_progress
@@ -77,9 +81,32 @@ def _pipeline(name: str, options: RunOptions) -> beam.Pipeline:
     args = [f"--job_name={name}", *options.beam_args]
     if not options.local:
         return beam.Pipeline(options=PipelineOptions([f"--runner={options.runner}", *args]))
-    mode = "multi_processing" if options.workers > 1 else "in_memory"
-    args += [f"--direct_num_workers={options.workers}", f"--direct_running_mode={mode}"]
-    return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(args))
+    args.append(f"--direct_num_workers={options.workers}")
+    environment = None
+    if options.workers > 1:
+        # exec: no shell in between, so that the worker sees when this process is gone.
+        command = f"exec {shlex.quote(sys.executable)} -m algok.transforms.worker"
+        environment = SubprocessSDKEnvironment.from_command_string(command)
+    return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=PipelineOptions(args))
+
+
+@contextlib.contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Beam's local runner opens its control ports on all interfaces; whoever reaches them can run code. Bind them to
+    127.0.0.1 instead."""
+    make_server = grpc.server
+
+    def loopback_server(*args: Any, **kwargs: Any) -> Any:
+        server = make_server(*args, **kwargs)
+        add_port = server.add_insecure_port
+        server.add_insecure_port = lambda address: add_port(address.replace("[::]:", "127.0.0.1:"))
+        return server
+
+    grpc.server = loopback_server
+    try:
+        yield
+    finally:
+        grpc.server = make_server
 
 
 def run_job(
@@ -110,7 +137,8 @@ def run_job(
         build(pipeline)
         if watcher:
             watcher.start()
-        pipeline.run().wait_until_finish()
+        with _loopback_only():
+            pipeline.run().wait_until_finish()
     except errors.AlgokError as error:
         raise _cleaned(type(error), str(error)) from error
     except Exception as error:

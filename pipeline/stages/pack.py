@@ -89,8 +89,8 @@ class Pack:
                 | "ReadTokens" >> beam.FlatMap(ReadTokens(seed=context.recipe.seed)).with_output_types(pa.RecordBatch)
             )
             shuffled = batches | "Shuffle" >> ShuffleRows(spill, key="slot", partitions=partitions)
-            packed = shuffled | "PackPartition" >> beam.ParDo(PackPartition(folder, info, context.recipe.seed))
-            _ = packed.with_output_types(str) | CollectLines(lines)
+            pack = beam.ParDo(PackPartition(folder, info, context.recipe.seed)).with_output_types(str)
+            _ = shuffled | "PackPartition" >> pack | CollectLines(lines)
 
         with context.reporter.step(self.name, "shards", partitions, sum(f.bytes for f in encoded.files)):
             run_job("algok-pack-shards", build, context.options)

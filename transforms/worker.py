@@ -1,0 +1,38 @@
+"""Entry point of the local runner's worker processes: Beam's own, quieter, and gone when its parent is.
+
+A worker of a killed run must not go on writing beside the run that resumes it.
+"""
+
+import logging
+import os
+import sys
+import threading
+import time
+
+from apache_beam.runners.worker import sdk_worker_main
+
+import algok.transforms  # noqa: F401  registers the coders
+
+__all__ = ["main"]
+
+#: Seconds between two looks at the parent.
+PERIOD_S = 0.5
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PERIOD_S)
+    os._exit(1)
+
+
+def main() -> None:
+    """Run Beam's SDK worker. Started by ``pipeline.jobs``; takes its settings from Beam's environment variables."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    # Importing Beam has set up a handler for everything; what a user can act on arrives as an error of the job.
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.ERROR)
+    sdk_worker_main.main(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
