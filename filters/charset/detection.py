@@ -41,6 +41,8 @@ _TOUCH = 8.0
 #: Languages looked for under each encoding, and the bits an encoding must be better by, for being rare on the web.
 #: EUC-TW is missing for want of a decoder; UTF-7 and HZ are refused by browsers and not guessed.
 _CANDIDATES: dict[str, tuple[float, tuple[str, ...]]] = {
+    # Valid UTF-8 never comes here; damaged UTF-8 too short for the rule of continuation bytes does.
+    "utf-8": (0, ("ko", "ja", "zh-hans", "fr", "ru")),
     "euc-kr": (0, ("ko",)),
     "shift_jis": (2, ("ja",)),
     "euc-jp": (2, ("ja",)),

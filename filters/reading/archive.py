@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from algok.filters import charset
 from algok.filters.reading.codecs import Codec, DamagedError
-from algok.filters.reading.heads import Dialect, Head
+from algok.filters.reading.heads import WARC, Dialect, Head, parse_warc_head
 from algok.filters.reading.http import HttpError, parse_content_type, parse_response
 from algok.filters.reading.members import Content, Member, Plain, find_member
 from algok.filters.reading.options import ReadOptions
@@ -54,7 +54,7 @@ def read_archive(
     position = _next(window, start, codec, dialect) if start > 0 else 0
     if end < window.size:
         end = _next(window, end, codec, dialect)
-    first = position
+    began = position
     while position < end:
         stored = window.at(position, len(codec.magic))
         if not len(stored):
@@ -66,7 +66,9 @@ def read_archive(
             continue
         member = Member(window, position, codec, dialect.is_start)
         try:
-            yield from reader.content(member, None)
+            first = reader.begin(member)
+            if first is not None:
+                yield from reader.content(member, None, first)
             position = member.end
         except DamagedError as error:
             # Damaged deflate data may decode on, as garbage, far into the members behind it: the search for the next
@@ -78,7 +80,7 @@ def read_archive(
             yield rows.take()
     if rows:
         yield rows.take()
-    rows.tally.bytes_read += min(position, window.size) - first
+    rows.tally.bytes_read += min(position, window.size) - began
 
 
 def _next(window: Window, start: int, codec: Codec, dialect: Dialect) -> int:
@@ -110,9 +112,38 @@ class _Reader:
         self._options = options
         self._head: Head | None = None
 
-    def content(self, content: Content, end: int | None) -> Iterator[pa.RecordBatch]:
+    def begin(self, member: Member) -> bytes | None:
+        """First content of a member; None when that is one sound WARC record, which is then dealt with.
+
+        This is the way of nearly all records; :meth:`content` comes to the same result by many more steps.
+        """
+        self._head = None
+        self._base = member.start
+        self._record = 0
+        self._stream = Stream(member)
+        first = member.read()
+        if self._dialect is not WARC or not member.complete():
+            return first
+        cut = first.find(b"\r\n\r\n", 0, _PREFIX)
+        if cut < 0 or first.find(b"\n\n", 0, cut) >= 0:
+            return first
+        head = parse_warc_head(first[:cut])
+        if head is None or head.length is None:
+            return first
+        start, end = cut + 4, cut + 4 + head.length
+        if end > len(first) or first[end : end + 64].strip(b"\r\n") or len(first) > end + 64:
+            return first
+        if head.kind not in ROW_KINDS:
+            self._rows.tally.count(head.kind)
+        elif head.length > self._options.max_record_bytes:
+            return first
+        else:
+            self._emit(head, member.start, member.end - member.start, first[start:end], None)
+        return None
+
+    def content(self, content: Content, end: int | None, first: bytes = b"") -> Iterator[pa.RecordBatch]:
         """All records of a member; of a plain file those that start before ``end``."""
-        stream = Stream(content)
+        stream = Stream(content, first)
         rows, dialect = self._rows, self._dialect
         self._stream = stream
         self._base = content.start

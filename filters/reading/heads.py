@@ -47,6 +47,11 @@ def parse_date(text: str, pattern: "re.Pattern[str]" = _DATE) -> int | None:
     >>> parse_date("2025-08-21T10:29:40.123Z"), parse_date("2016-11"), parse_date("soon")
     (1755772180, 1477958400, None)
     """
+    if len(text) == 20 and text[-1] == "Z" and pattern is _DATE:
+        try:
+            return int(datetime.fromisoformat(text).timestamp())
+        except ValueError:
+            pass
     match = pattern.match(text)
     if match is None:
         return None
@@ -67,53 +72,56 @@ def _text(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+#: Kinds whose identity matters: those that become rows.
+_TOLD = frozenset({"response", "resource", "conversion"})
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,30}$")
 
 
 def parse_warc_head(raw: bytes) -> Head | None:
     """Header of a WARC record from its lines (without the empty line); None when it is none."""
-    lines = raw.split(b"\n")
-    if not lines[0].startswith(b"WARC/"):
+    if raw[:5] != b"WARC/":
         return None
+    if b"\n " in raw or b"\n\t" in raw:
+        raw = _FOLD.sub(b" ", raw)
     fields: dict[bytes, bytes] = {}
-    name = b""
-    for line in lines[1:]:
-        if line[:1] in (b" ", b"\t") and name:
-            fields[name] += b" " + line.strip()
-            continue
+    # Of repeated fields the first counts.
+    for line in reversed(raw.split(b"\n")):
         name, colon, value = line.partition(b":")
-        if not colon:
-            name = b""
-            continue
-        name = name.strip().lower()
-        # The first of repeated fields counts, except where all may repeat and none is used here.
-        fields.setdefault(name, value.strip())
-    kind = _text(fields.get(b"warc-type", b"")).lower()
+        if colon:
+            fields[name.lower()] = value
+    if b" " in b"".join(fields):
+        fields = {name.strip(): value for name, value in fields.items()}
+    kind = _text(fields.get(b"warc-type", b"")).strip().lower()
     if not _KIND.match(kind):
         if not fields:
             return None
         kind = "untyped"
-    raw_length = fields.get(b"content-length", b"")
+    raw_length = fields.get(b"content-length", b"").strip()
     length = int(raw_length) if raw_length.isdigit() and len(raw_length) < 19 else None
+    content_type = _text(fields.get(b"content-type", b"")).strip()
+    if kind not in _TOLD:
+        return Head(kind, length, content_type)
     url = fields.get(b"warc-target-uri")
-    if url is not None and url[:1] == b"<" and url[-1:] == b">":
-        # wget 1.14 took the brackets of the grammar for part of the value.
-        url = url[1:-1]
+    if url is not None:
+        url = url.strip()
+        if url[:1] == b"<" and url[-1:] == b">":
+            # wget 1.14 took the brackets of the grammar for part of the value.
+            url = url[1:-1]
+        if url[:4].lower() == b"dns:":
+            return Head("dns", length, content_type, _text(url))
     date = fields.get(b"warc-date")
     language = fields.get(b"warc-identified-content-language")
     record_id = fields.get(b"warc-record-id")
-    head = Head(
-        kind=kind,
-        length=length,
-        content_type=_text(fields.get(b"content-type", b"")),
-        url=None if url is None else _text(url),
-        record_id=None if record_id is None else _text(record_id),
-        captured=None if date is None else parse_date(_text(date)),
-        language=None if not language else _text(language).split(",")[0].strip().lower() or None,
+    return Head(
+        kind,
+        length,
+        content_type,
+        None if url is None else _text(url),
+        None if record_id is None else _text(record_id).strip(),
+        None if date is None else parse_date(_text(date).strip()),
+        None if not language else _text(language).split(",")[0].strip().lower() or None,
     )
-    if head.url is not None and head.url[:4].lower() == "dns:" and kind in ("response", "resource"):
-        head.kind = "dns"
-    return head
 
 
 def _read_warc_head(stream: Stream) -> Head | None:

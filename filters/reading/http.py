@@ -66,13 +66,17 @@ def parse_content_type(value: str) -> tuple[str | None, str | None]:
     return (match[0] if match else None), charset
 
 
-def parse_response(block: bytes, most: int) -> Response:
-    """The response in a record block, its body at most ``most`` bytes. Raises HttpError with the step ``decode``."""
-    if block[:5] != b"HTTP/":
+def parse_response(block: bytes, most: int, start: int = 0, end: int | None = None) -> Response:
+    """The response in bytes [start, end) of a record block; a body that was encoded unfolds to at most ``most`` bytes.
+
+    Raises HttpError with the step ``decode``.
+    """
+    end = len(block) if end is None else end
+    if block[start : start + 5] != b"HTTP/":
         # No status line: HTTP/0.9, all of it is body.
-        return Response(None, None, None, block)
-    cut, begin = _header_end(block)
-    header = block[:cut]
+        return Response(None, None, None, block[start:end])
+    cut, begin = _header_end(block, start, end)
+    header = block[start:cut]
     match = _STATUS.match(header)
     status = int(match[1]) if match is not None else None
     media_type = label = None
@@ -101,7 +105,7 @@ def parse_response(block: bytes, most: int) -> Response:
         elif key == b"content-encoding":
             codings = [c.strip() for c in raw.decode("latin-1").lower().split(",")]
             layers[:0] = [c for c in codings if c not in ("identity", "")]
-    body = block[begin:] if begin else b""
+    body = block[begin:end]
     if not chunked and not layers:
         return Response(status, media_type, label, body)
     try:
@@ -116,15 +120,16 @@ def parse_response(block: bytes, most: int) -> Response:
     return Response(status, media_type, label, body)
 
 
-def _header_end(block: bytes) -> tuple[int, int]:
+def _header_end(block: bytes, start: int, end: int) -> tuple[int, int]:
     """End of the header and start of the body."""
-    a = block.find(b"\r\n\r\n", 0, _MOST_HEADER)
-    b = block.find(b"\n\n", 0, a if a >= 0 else _MOST_HEADER)
+    limit = min(end, start + _MOST_HEADER)
+    a = block.find(b"\r\n\r\n", start, limit)
+    b = block.find(b"\n\n", start, a if a >= 0 else limit)
     if b >= 0:
         return b, b + 2
     if a >= 0:
         return a, a + 4
-    return min(len(block), _MOST_HEADER), len(block) if len(block) <= _MOST_HEADER else _MOST_HEADER
+    return limit, limit
 
 
 def _unfolded(header: bytes) -> list[bytes]:

@@ -149,6 +149,10 @@ class Member:
             pass
         return b"".join(saved)
 
+    def complete(self) -> bool:
+        """True when all content was read and is sound."""
+        return self._damage is None and self._decompressor.ended()
+
     @property
     def start_of_damage(self) -> int:
         """Start of the member that broke: the last one that content was read from."""

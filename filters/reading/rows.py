@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from algok.filters.reading.options import ReadOptions, Split
@@ -94,9 +95,23 @@ class Rows:
             pa.array([self._split.file] * count, pa.string()),
         ]
         for field, column in zip(list(RECORDS)[2:], self._columns, strict=True):
-            arrays.append(_array(column, field.type))
+            arrays.append(_payloads(column) if field.name == "payload" else _array(column, field.type))
         self._clear()
         return pa.RecordBatch.from_arrays(arrays, schema=RECORDS)
+
+
+def _payloads(values: list[bytes | None]) -> pa.Array:
+    """Large binary values joined in one copy, where Arrow's builder grows its buffer again and again."""
+    offsets = np.zeros(len(values) + 1, np.int64)
+    np.cumsum([0 if value is None else len(value) for value in values], out=offsets[1:])
+    missing = [value is None for value in values]
+    data = b"".join(value for value in values if value is not None)
+    valid = None
+    if any(missing):
+        valid = pa.array([not m for m in missing], pa.bool_()).buffers()[1]
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(values), [valid, pa.py_buffer(offsets), pa.py_buffer(data)]
+    )
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:

@@ -10,9 +10,10 @@ class Stream:
 
     __slots__ = ("_base", "_buffer", "_content", "_position", "_source_ended")
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, first: bytes = b"") -> None:
+        """``first`` was read from the content already."""
         self._content = content
-        self._buffer = b""
+        self._buffer = first
         self._position = 0
         self._base = 0
         self._source_ended = False
