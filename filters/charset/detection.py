@@ -32,8 +32,8 @@ _LEVEL_1 = 13.0
 _LEVEL_2 = 16.0
 _ASTRAL = 12.0
 _MARKS = 11.0
-#: Latin script: added for each letter beyond ASCII (about one letter in 10 to 30 is one), and for each that stands beside
-#: another such letter. Other alphabets: added for each place where a letter of theirs touches an ASCII letter.
+#: Latin script: added for each letter beyond ASCII (about one letter in 10 to 30 is one), and for each that stands
+#: beside another such letter. Other alphabets: added for each place where a letter of theirs touches an ASCII letter.
 _LATIN = 3.0
 _LATIN_RUN = 4.0
 _TOUCH = 8.0
@@ -69,8 +69,10 @@ _CANDIDATES: dict[str, tuple[float, tuple[str, ...]]] = {
     "johab": (10, ("ko",)),
     "ibm855": (10, ("ru", "bg")),
 }
-_LATIN_LANGUAGES = frozenset("fr de es pt it sv da is pl cs sk hu hr ro tr lt lv et".split())
-_ALPHABETS = frozenset("ru uk bg sr el he ar th".split())
+_LATIN_LANGUAGES = frozenset(
+    ("fr", "de", "es", "pt", "it", "sv", "da", "is", "pl", "cs", "sk", "hu", "hr", "ro", "tr", "lt", "lv", "et")
+)
+_ALPHABETS = frozenset(("ru", "uk", "bg", "sr", "el", "he", "ar", "th"))
 
 #: Bytes of a page that are scored: some thousand letters decide beyond doubt.
 _SAMPLE = 8192

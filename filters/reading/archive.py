@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from algok.filters import charset
 from algok.filters.reading.codecs import Codec, DamagedError
 from algok.filters.reading.heads import WARC, Dialect, Head, parse_warc_head
-from algok.filters.reading.http import HttpError, parse_content_type, parse_response
 from algok.filters.reading.members import Content, Member, Plain, find_member
 from algok.filters.reading.options import ReadOptions
+from algok.filters.reading.records import add_failed, add_record
 from algok.filters.reading.rows import ROW_KINDS, Rows
 from algok.filters.reading.stream import Stream
 from algok.filters.reading.window import Window
@@ -138,7 +137,8 @@ class _Reader:
         elif head.length > self._options.max_record_bytes:
             return first
         else:
-            self._emit(head, member.start, member.end - member.start, first[start:end], None)
+            size = member.end - member.start
+            add_record(self._rows, head, member.start, size, first, start, end, self._options.max_decoded_bytes)
         return None
 
     def content(self, content: Content, end: int | None, first: bytes = b"") -> Iterator[pa.RecordBatch]:
@@ -205,93 +205,17 @@ class _Reader:
             offset, size = content.start, content.end - content.start
         else:
             offset, size = self._base + begin, over - begin
-        self._emit(head, offset, size, block, problem)
         self._head = None
-
-    def _emit(self, head: Head, offset: int, size: int, block: bytes | None, problem: tuple[str, str] | None) -> None:
         rows = self._rows
-        if head.kind not in ROW_KINDS:
+        if not is_row:
             rows.tally.count(head.kind)
             if problem is not None:
                 rows.gap(offset, offset + size, problem[0], f"{head.kind} record: {problem[1]}")
                 rows.tally.skip(offset, offset + size, problem[0])
-            return
-        if problem is not None or block is None:
-            step, error = problem or ("header", "no block")
-            rows.add(
-                offset,
-                size,
-                head.kind,
-                head.record_id,
-                head.url,
-                head.captured,
-                language=head.language,
-                failed_step=step,
-                error=error,
-            )
-            return
-        kind = head.kind
-        if kind == "conversion":
-            media_type, _ = parse_content_type(head.content_type)
-            text = charset.decode(block, "utf-8").text
-            rows.add(
-                offset,
-                size,
-                kind,
-                head.record_id,
-                head.url,
-                head.captured,
-                media_type=media_type,
-                text=text,
-                language=head.language,
-            )
-            return
-        if kind == "resource" or not _is_http(head, block):
-            media_type, label = parse_content_type(head.content_type)
-            rows.add(
-                offset,
-                size,
-                kind,
-                head.record_id,
-                head.url,
-                head.captured,
-                media_type=media_type,
-                charset=label,
-                payload=block,
-                language=head.language,
-            )
-            return
-        try:
-            response = parse_response(block, self._options.max_decoded_bytes)
-        except HttpError as error:
-            rows.add(
-                offset,
-                size,
-                kind,
-                head.record_id,
-                head.url,
-                head.captured,
-                error.status,
-                error.media_type,
-                error.charset,
-                language=head.language,
-                failed_step=error.step,
-                error=str(error),
-            )
-            return
-        rows.add(
-            offset,
-            size,
-            kind,
-            head.record_id,
-            head.url,
-            head.captured,
-            response.status,
-            response.media_type,
-            response.charset,
-            response.body,
-            language=head.language,
-        )
+        elif problem is not None or block is None:
+            add_failed(rows, head, offset, size, *(problem or ("header", "no block")))
+        else:
+            add_record(rows, head, offset, size, block, 0, len(block), options.max_decoded_bytes)
 
     def _garbage(self, begin: int) -> None:
         """Skip to what looks like the next record start."""
@@ -318,17 +242,8 @@ class _Reader:
         rows.tally.skip(start, found, error)
         if head is not None and head.kind in ROW_KINDS:
             offset = start + self._record
-            rows.add(
-                offset,
-                found - start if whole else max(0, self._stream.tell() - self._record),
-                head.kind,
-                head.record_id,
-                head.url,
-                head.captured,
-                language=head.language,
-                failed_step="gzip",
-                error=error,
-            )
+            size = found - start if whole else max(0, self._stream.tell() - self._record)
+            add_failed(rows, head, offset, size, "gzip", error)
             if whole:
                 return
         what = f"in a {head.kind} record" if head is not None else "before a record header"
@@ -336,7 +251,3 @@ class _Reader:
 
     def _stream_prefix(self) -> bytes:
         return self._stream.held(_PREFIX)
-
-
-def _is_http(head: Head, block: bytes) -> bool:
-    return block[:5] == b"HTTP/" or head.content_type.lower().startswith("application/http")
