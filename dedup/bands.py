@@ -74,7 +74,7 @@ def choose_bands(permutations: int, jaccard: float, recall: float) -> tuple[int,
     does.
 
     >>> choose_bands(112, 0.8, 0.92), choose_bands(112, 0.8, 0.97)
-    ((14, 8), (16, 7))
+    ((14, 8), (15, 7))
     """
     if not (0 < jaccard < 1 and 0 < recall < 1):
         raise RecipeError(f"dedup.jaccard and dedup.recall must be between 0 and 1, not {jaccard} and {recall}")

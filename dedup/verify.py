@@ -2,7 +2,7 @@
 
 The *estimate* is the share of equal values in two signatures: for n permutations its standard error at J is
 sqrt(J(1-J)/n), 0.038 for n = 112 at J = 0.8. Pairs whose estimate is clearly above or below the threshold are settled
-by it; within ``margin`` of the threshold the shingle sets themselves are compared.
+by it; from ``margin`` below the floor to ``margin`` above the threshold the shingle sets themselves are compared.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ class VerifyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     #: Jaccard similarity of the shingle sets from which a pair is accepted.
     threshold: float = 0.8
-    #: Estimates this near to the threshold (2.6 standard errors) are settled by the shingles.
+    #: Estimates this near to the threshold or the floor (2.6 standard errors) are settled by the shingles.
     margin: float = 0.1
     #: A member of a cluster must be at least this similar to the survivor, else it is split off. On neardup_pairs
     #: 0.74 keeps 0.91 of the pairs at J = .80-.85 together with every removal at J >= .75 of its survivor; 0.80 keeps
@@ -80,9 +80,14 @@ def estimates(left: npt.NDArray[Any], right: npt.NDArray[Any], i: npt.NDArray[An
     return out
 
 
-def undecided(estimate: F32, threshold: float, margin: float) -> Bools:
-    """Which estimates are too near to the threshold to settle the pair."""
-    return np.asarray(np.abs(estimate - np.float32(threshold)) <= np.float32(margin), dtype=np.bool_)
+def undecided(estimate: F32, options: VerifyOptions) -> Bools:
+    """Which estimates are too near to the threshold or the floor to settle the pair.
+
+    One range for both, so that the similarity of a pair (the estimate outside, the shingles' inside) is one number,
+    whoever asks.
+    """
+    low, high = np.float32(options.floor - options.margin), np.float32(options.threshold + options.margin)
+    return np.asarray((estimate >= low) & (estimate <= high), dtype=np.bool_)
 
 
 def accept(estimate: F32, exact: F32, threshold: float) -> tuple[Bools, F32]:

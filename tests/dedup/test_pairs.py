@@ -154,7 +154,7 @@ def test_bottom_k_jaccard_is_near_the_exact_one() -> None:
 
 def test_decision_rule() -> None:
     estimate = np.array([0.95, 0.5, 0.78, 0.82], dtype=np.float32)
-    assert undecided(estimate, 0.8, 0.1).tolist() == [False, False, True, True]
+    assert undecided(estimate, VerifyOptions()).tolist() == [False, False, True, True]
     exact = np.array([np.nan, np.nan, 0.81, 0.79], dtype=np.float32)
     accepted, similarity = accept(estimate, exact, 0.8)
     assert accepted.tolist() == [True, False, True, False]

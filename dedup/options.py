@@ -1,0 +1,36 @@
+"""All choices of deduplication in one value, which is part of the key of what it produces."""
+
+import msgspec
+
+from algok.dedup.bands import BandOptions
+from algok.dedup.minhash import MinHashOptions
+from algok.dedup.verify import VerifyOptions
+from algok.errors import RecipeError
+
+__all__ = ["DedupOptions"]
+
+
+class DedupOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Exact and near deduplication."""
+
+    #: Whether near duplicates are sought after the exact ones.
+    near: bool = True
+    minhash: MinHashOptions = MinHashOptions()
+    bands: BandOptions = BandOptions()
+    verify: VerifyOptions = VerifyOptions()
+    #: A numeric column of DOCUMENTS that ranks texts by quality (higher is better) before their length; empty for none.
+    quality: str = ""
+    #: Accepted pairs up to which components are found in the driver's memory: about 100 bytes a pair.
+    local_pairs: int = 4_000_000
+    #: Members of a band's group that one unit passes on; see ``bands.representatives``.
+    unit_group_limit: int = 1000
+
+    def __post_init__(self) -> None:
+        needed = self.bands.bands * self.bands.rows
+        if needed > self.minhash.permutations:
+            raise RecipeError(
+                f"dedup: {self.bands.bands} bands x {self.bands.rows} rows need {needed} permutations, "
+                f"there are {self.minhash.permutations}"
+            )
+        if self.local_pairs < 0 or self.unit_group_limit < 1:
+            raise RecipeError("dedup.local_pairs must be at least 0 and dedup.unit_group_limit at least 1")
