@@ -246,7 +246,7 @@ def main() -> None:
     """Entry point; also makes Beam's start-up quiet."""
     import logging
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     cli.main(prog_name="algok")
 
 

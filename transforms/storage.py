@@ -153,6 +153,7 @@ class AtomicFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self.bytes = 0
+        self._ended = False
         self._digest = xxhash.xxh3_128()
         self._direct = FileSystems.get_scheme(path) in _OBJECT_STORES
         self._temporary = path if self._direct else f"{path}{TEMPORARY}{uuid.uuid4().hex[:12]}"
@@ -170,6 +171,8 @@ class AtomicFile:
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
+        if self._ended:
+            return view.nbytes  # a writer that is collected after abort() still wants to finish its file
         with _disk_errors(self.path):
             self._file.write(view)
         self._digest.update(view)
@@ -192,6 +195,8 @@ class AtomicFile:
         return self.bytes
 
     def flush(self) -> None:
+        if self._ended:
+            return
         with _disk_errors(self.path):
             self._file.flush()
 
@@ -213,7 +218,8 @@ class AtomicFile:
                 FileSystems.rename([self._temporary], [self.path])
 
     def abort(self) -> None:
-        """Drop what was written."""
+        """Drop what was written; later writes are ignored."""
+        self._ended = True
         with contextlib.suppress(Exception):
             self._file.close()
         if not self._direct:

@@ -152,10 +152,10 @@ class EnglishVoice:
         pieces = _pieces(pattern)
         return "".join([self._filled(piece) if i & 1 else piece for i, piece in enumerate(pieces)])
 
-    def sentence(self, special: tuple[str, ...] | list[str]) -> str:
-        """One sentence with its full stop."""
+    def sentence_from(self, pattern: str) -> str:
+        """The pattern as one sentence with its full stop, sometimes with a connector before it."""
         draw = self.draw
-        text = self.fill(draw.pick(special) if special and draw.chance(0.3) else draw.pick(english_style()["general"]))
+        text = self.fill(pattern)
         mark = draw.unit()
         if mark < 0.22 and text[0] not in "“I":
             head = draw.pick(self.general["connectors"] if mark < 0.13 else self.general["openers"])
@@ -163,7 +163,3 @@ class EnglishVoice:
             body = text if first in ("I", "My") else text[0].lower() + text[1:]
             text = f"{head}, {body}"
         return text if text[-1] in "?!" else text + "."
-
-    def paragraph(self, special: tuple[str, ...] | list[str], low: int, high: int) -> str:
-        """``low`` to ``high`` sentences, joined by spaces."""
-        return " ".join(self.sentence(special) for _ in range(self.draw.between(low, high)))

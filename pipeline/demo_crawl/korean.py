@@ -122,7 +122,7 @@ class KoreanVoice:
         digits = int(slot[6:])
         return str(draw.between(10 ** (digits - 1), 10**digits - 1))
 
-    def _filled(self, slot: str, argument: str, previous: str) -> str:
+    def _filled(self, slot: str, argument: str) -> str:
         draw = self.draw
         if slot in _NOUNS:
             word = self.noun(slot)
@@ -146,7 +146,7 @@ class KoreanVoice:
             return draw.pick(("ㅋㅋ", "ㅋㅋㅋ", "ㅋㅋㅋㅋㅋ", "ㅎㅎ", " ㄷㄷ", " ㅠㅠ", ""))
         elif slot == "quote":
             saved, self.register = self.register, "hamnida"
-            word = self.sentence((), plain=True)
+            word = self.fill(draw.pick(korean_patterns()["general"]))
             self.register = saved
         else:
             word = self._number(slot)
@@ -175,25 +175,17 @@ class KoreanVoice:
                 changed = copula(word, self.register, False) if argument == "=" else particle(word, argument)
                 parts.append(before + space + changed)
             else:
-                parts.append(self._filled(slot, argument, ""))
+                parts.append(self._filled(slot, argument))
         return "".join(parts)
 
-    def sentence(self, special: tuple[str, ...] | list[str], plain: bool = False) -> str:
-        """One sentence, from the patterns of a style or the general ones, with a full stop unless it has an end."""
+    def sentence_from(self, pattern: str, joined: bool = True) -> str:
+        """The pattern as one sentence with a full stop unless it has an end; ``joined`` allows a connector before it."""
         draw, patterns = self.draw, korean_patterns()
-        pattern = draw.pick(special) if special and draw.chance(0.42) else draw.pick(patterns["general"])
         text = self.fill(pattern)
-        if not plain and not text.startswith(tuple(self.general["openers"])):
-            if draw.chance(patterns["connectors_share"]):
+        if joined and pattern[0] == "{" and not pattern.startswith("{when"):
+            mark = draw.unit()
+            if mark < patterns["connectors_share"]:
                 text = f"{draw.pick(self.general['connectors'])} {text}"
-            elif draw.chance(patterns["openers_share"]):
+            elif mark < patterns["connectors_share"] + patterns["openers_share"]:
                 text = f"{draw.pick(self.general['openers'])} {text}"
-        if plain:
-            return text
-        if text[-1] in "?!~ㅋㅎㅠㄷ" or self.register == "eum":
-            return text
-        return text + "."
-
-    def paragraph(self, special: tuple[str, ...] | list[str], low: int, high: int) -> str:
-        """``low`` to ``high`` sentences, joined by spaces."""
-        return " ".join(self.sentence(special) for _ in range(self.draw.between(low, high)))
+        return text if text[-1] in "?!~ㅋㅎㅠㄷ" or self.register == "eum" else text + "."
