@@ -1,0 +1,118 @@
+"""Documents of one style out of a writer's sentences."""
+
+from algok.pipeline.demo_crawl.document import Block, Document
+from algok.pipeline.demo_crawl.draw import Draw
+from algok.pipeline.demo_crawl.writers import Writer, topics_of, writer_for
+
+__all__ = ["compose"]
+
+_CIRCLED = "①②③④⑤⑥⑦⑧"
+
+
+def _paragraph(draw: Draw, writer: Writer, low: int, high: int) -> Block:
+    return Block("p", tuple([writer.sentence() for _ in range(draw.between(low, high))]))
+
+
+def _items(draw: Draw, writer: Writer, low: int, high: int, kind: str = "ul") -> Block:
+    return Block(kind, tuple([writer.sentence() for _ in range(draw.between(low, high))]))
+
+
+def _sections(draw: Draw, writer: Writer, low: int, high: int) -> list[Block]:
+    """Headed sections of paragraphs, now and then with a list, a quotation or a small table."""
+    blocks: list[Block] = [_paragraph(draw, writer, 2, 4)]
+    used: set[str] = set()
+    for _ in range(draw.between(low, high)):
+        heading = writer.heading()
+        if heading not in used:
+            used.add(heading)
+            blocks.append(Block("h", (heading,)))
+        for _ in range(draw.between(1, 3)):
+            blocks.append(_paragraph(draw, writer, 2, 5))
+        mark = draw.unit()
+        if mark < 0.14:
+            blocks.append(_items(draw, writer, 3, 5, "ul" if mark < 0.08 else "ol"))
+        elif mark < 0.20:
+            blocks.append(Block("quote", (writer.sentence(),)))
+        elif mark < 0.25:
+            rows = tuple(
+                f"{writer.heading()}\t{draw.between(2, 980)}\t{draw.between(1, 99)}%" for _ in range(draw.between(3, 5))
+            )
+            blocks.append(Block("table", rows))
+    return blocks
+
+
+def _news(draw: Draw, writer: Writer) -> list[Block]:
+    blocks = [_paragraph(draw, writer, 1, 3) for _ in range(draw.between(4, 10))]
+    if writer.language == "ko":
+        name = writer.person().split()[0]
+        first = blocks[0]
+        blocks[0] = Block("p", (f"(서울=연합취재) {name} 기자 = {first.lines[0]}", *first.lines[1:]))
+        if draw.chance(0.5):
+            blocks.append(Block("p", (f"{name} 기자 desk{draw.between(10, 99)}@news.example",)))
+    elif writer.language == "en" and draw.chance(0.5):
+        blocks.insert(0, Block("p", (f"By {writer.person()}",)))
+    return blocks
+
+
+def _law(draw: Draw, writer: Writer) -> list[Block]:
+    blocks = []
+    for number in range(1, draw.between(6, 18)):
+        head = f"제{number}조({writer.heading()})"
+        if draw.chance(0.45):
+            blocks.append(Block("p", (f"{head} {writer.sentence()}",)))
+        else:
+            blocks.append(Block("p", (head,)))
+            count = draw.between(2, 4)
+            blocks.append(Block("ul", tuple(f"{_CIRCLED[i]} {writer.sentence()}" for i in range(count))))
+    return blocks
+
+
+def _notice(draw: Draw, writer: Writer) -> list[Block]:
+    blocks = [_paragraph(draw, writer, 1, 2)]
+    heads = draw.between(3, 6)
+    for number in range(1, heads + 1):
+        blocks.append(Block("p", (f"{number}. {writer.heading()}",)))
+        blocks.append(_items(draw, writer, 1, 3))
+    blocks.append(_paragraph(draw, writer, 1, 3))
+    return blocks
+
+
+def _slang(draw: Draw, writer: Writer) -> list[Block]:
+    return [_paragraph(draw, writer, 1, 2) for _ in range(draw.between(5, 14))]
+
+
+def _qa(draw: Draw, writer: Writer) -> list[Block]:
+    blocks = [_paragraph(draw, writer, 2, 4)]
+    for _ in range(draw.between(1, 4)):
+        answer, question = {"ko": ("답변", "질문"), "en": ("Answer", "Question")}.get(writer.language, ("A", "Q"))
+        blocks.append(Block("h", (answer if draw.chance(0.8) else question,)))
+        blocks.extend(_paragraph(draw, writer, 2, 4) for _ in range(draw.between(1, 3)))
+    return blocks
+
+
+def compose(language: str, style: str, *seed: int | str) -> Document:
+    """The document of a seed: the same arguments give the same document."""
+    draw = Draw(*seed)
+    topic = draw.pick(topics_of(language))
+    writer = writer_for(language, draw, topic, style)
+    title = writer.title()
+    if style == "news":
+        blocks = _news(draw, writer)
+    elif style == "law":
+        blocks = _law(draw, writer)
+    elif style == "notice":
+        blocks = _notice(draw, writer)
+    elif style == "slang":
+        blocks = _slang(draw, writer)
+    elif style == "qa":
+        blocks = _qa(draw, writer)
+    elif style == "short":
+        blocks = [_paragraph(draw, writer, 1, 2)]
+    elif style == "review":
+        blocks = [_paragraph(draw, writer, 2, 4) for _ in range(draw.between(2, 5))]
+    else:
+        blocks = _sections(draw, writer, 1, 6)
+    quality = {"news": "high", "encyclopedia": "high", "law": "high", "slang": "low", "short": "low"}.get(
+        style, "medium"
+    )
+    return Document(title, tuple(blocks), language, style, topic, quality)
