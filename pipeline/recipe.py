@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from algok.dedup.options import DedupOptions
 from algok.errors import RecipeError
 from algok.filters.extraction import ExtractOptions
 from algok.filters.policy import DEFAULT_POLICIES, Policies, Policy, select
@@ -82,15 +83,9 @@ class FilterRecipe(_Section, frozen=True):
     policy: tuple[Policy, ...] = ()
 
 
-class DedupRecipe(_Section, frozen=True):
-    """Exact, then MinHash-LSH. 14 bands x 8 rows on word 5-grams are FineWeb2's values."""
+class DedupRecipe(DedupOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Exact, then MinHash-LSH with verified pairs; see ``dedup.options.DedupOptions`` for the other keys."""
 
-    minhash: bool = True
-    bands: Positive = 14
-    rows: Positive = 8
-    shingle_words: Positive = 5
-    #: Verified Jaccard similarity from which two documents are near duplicates.
-    jaccard: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.75
     #: A source that loses more than this share to deduplication raises an alarm in the summary and the report.
     alarm_share: Share = 0.5
 

@@ -27,6 +27,9 @@ from algok.transforms.sinks import FileReceipt, Output
 from algok.transforms.storage import delete, is_local, join, remove_leftovers, remove_tree
 from algok.transforms.units import Unit
 
+#: Stored bytes of input below which a light step is quicker in one process: it takes less than starting workers.
+SMALL_BYTES = 48_000_000
+
 __all__ = ["Context", "Done", "Result", "Stage", "digest", "document_units", "run_stage", "stage_status"]
 
 
@@ -61,9 +64,16 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             source=source,
             kernels=kernels,
             outputs=outputs,
-            options=self.options,
+            options=self.options if stage == "extract" else self.light(sum(unit.size for unit in units)),
             reporter=self.reporter,
         )
+
+    def light(self, size: int) -> RunOptions:
+        """Options for a step that costs little per byte: one process for small input (``size`` in bytes), since starting
+        worker processes takes seconds. The result is the same."""
+        if self.options.local and size < SMALL_BYTES:
+            return msgspec.structs.replace(self.options, workers=1)
+        return self.options
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +117,8 @@ def digest(value: Any) -> str:
 def _identity(stage: Stage, context: Context) -> tuple[str, dict[str, Any]]:
     before = {name: require_manifest(context.work, name, stage.name).key for name in stage.after}
     parts = {"format": stage.format, **stage.parts(context), "after": before}
-    return digest([stage.name, parts]), msgspec.to_builtins(parts)
+    # As it will be read back, so that old and new parts compare equal when nothing changed.
+    return digest([stage.name, parts]), msgspec.json.decode(msgspec.json.encode(parts))
 
 
 def stage_status(stage: Stage, context: Context) -> tuple[Manifest | None, str, dict[str, Any], str]:

@@ -80,7 +80,7 @@ class Mix:
             _ = sums | "Encode" >> beam.FlatMap(_encode).with_output_types(str) | CollectLines(sums_folder)
 
         with context.reporter.step(self.name, "supply", len(units), sum(u.size for u in units)):
-            run_job("algok-mix-supply", build, context.options)
+            run_job("algok-mix-supply", build, context.light(sum(u.size for u in units)))
         supply = {}
         for line in read_lines(sums_folder):
             (language, name, weight_class), sums = msgspec.json.decode(line)

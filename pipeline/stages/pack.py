@@ -93,7 +93,7 @@ class Pack:
             _ = shuffled | "PackPartition" >> pack | CollectLines(lines)
 
         with context.reporter.step(self.name, "shards", partitions, sum(f.bytes for f in encoded.files)):
-            run_job("algok-pack-shards", build, context.options)
+            run_job("algok-pack-shards", build, context.light(sum(f.bytes for f in encoded.files)))
         return sorted(
             (msgspec.json.decode(line, type=ShardResult) for line in read_lines(lines)), key=lambda r: r.files[0].path
         )

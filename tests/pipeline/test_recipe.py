@@ -25,7 +25,7 @@ def test_input_paths_are_relative_to_the_recipe() -> None:
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ("[dedup]\njacard = 0.8", r"r\.toml: unknown key dedup\.jacard; did you mean jaccard\?"),
+        ("[dedup]\nlocalpairs = 8", r"r\.toml: unknown key dedup\.localpairs; did you mean local_pairs\?"),
         ("[mxi]\ntokens = 1", r"unknown key mxi; did you mean mix\?"),
         ("[extract.pages]\ntime_limit = 3", r"unknown key extract\.pages\.time_limit; did you mean time_limit_s"),
         ("[pack]\nshard_mb = 'big'", r"pack\.shard_mb: expected `int`, got `str`"),
