@@ -59,8 +59,12 @@ def read_archive(
         if not len(stored):
             break
         if bytes(stored) != codec.magic:
+            empty = codec.skippable(bytes(window.at(position, 8)))
+            if 0 < empty <= window.size - position:
+                position += empty
+                continue
             found = _next(window, position + 1, codec, dialect)
-            _no_member(window, position, found, rows)
+            _no_member(window, position, found, rows, codec.name)
             position = found
             continue
         member = Member(window, position, codec, dialect.is_start)
@@ -73,7 +77,7 @@ def read_archive(
             # Damaged deflate data may decode on, as garbage, far into the members behind it: the search for the next
             # one begins right behind the start of this one, not where the damage was noticed.
             found = _next(window, member.start_of_damage + 1, codec, dialect)
-            reader.damaged(found, str(error))
+            reader.damaged(found, str(error), codec.name)
             position = found
         if rows.ready:
             yield rows.take()
@@ -87,13 +91,13 @@ def _next(window: Window, start: int, codec: Codec, dialect: Dialect) -> int:
     return window.size if found < 0 else found
 
 
-def _no_member(window: Window, start: int, end: int, rows: Rows) -> None:
+def _no_member(window: Window, start: int, end: int, rows: Rows, step: str) -> None:
     """Account for bytes between members: zeros are padding that gzip allows, anything else is a gap."""
     position = start
     while position < end:
         piece = bytes(window.at(position, min(_SEARCH, end - position)))
         if piece.strip(b"\0\r\n"):
-            rows.gap(start, end, "gzip", "bytes that begin no compressed member")
+            rows.gap(start, end, step, "bytes that begin no compressed member")
             rows.tally.skip(start, end, "no compressed member")
             return
         position += len(piece)
@@ -232,7 +236,7 @@ class _Reader:
         self._rows.gap(start, end, "header", f"no {self._dialect.name.upper()} record begins here")
         self._rows.tally.skip(start, end, "no record")
 
-    def damaged(self, found: int, error: str) -> None:
+    def damaged(self, found: int, error: str, step: str) -> None:
         """The member broke while record ``self._record`` was read; the next readable member is at ``found``."""
         rows, head = self._rows, self._head
         start = self._base
@@ -243,11 +247,11 @@ class _Reader:
         if head is not None and head.kind in ROW_KINDS:
             offset = start + self._record
             size = found - start if whole else max(0, self._stream.tell() - self._record)
-            add_failed(rows, head, offset, size, "gzip", error)
+            add_failed(rows, head, offset, size, step, error)
             if whole:
                 return
         what = f"in a {head.kind} record" if head is not None else "before a record header"
-        rows.gap(start, found, "gzip", f"{error}; damaged {what} after {self._stream.tell()} content bytes")
+        rows.gap(start, found, step, f"{error}; damaged {what} after {self._stream.tell()} content bytes")
 
     def _stream_prefix(self) -> bytes:
         return self._stream.held(_PREFIX)

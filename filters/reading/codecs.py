@@ -3,6 +3,7 @@
 gzip goes through ISA-L (``isal``), which reads the small members of crawl archives about twice as fast as zlib.
 """
 
+import zlib
 from typing import Any, Protocol
 
 import zstandard
@@ -69,6 +70,33 @@ class _Gzip:
         return len(self._inner.unused_data)
 
 
+class _CarefulGzip:
+    """zlib gives the content before damage byte for byte, where ISA-L decodes ahead and then gives nothing."""
+
+    __slots__ = ("_inner", "_tail")
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(31)
+        self._tail = b""
+
+    def feed(self, data: Any, most: int) -> bytes:
+        try:
+            out = self._inner.decompress(self._tail + bytes(data), most)
+        except zlib.error as error:
+            raise DamagedError(f"gzip: {error}") from None
+        self._tail = self._inner.unconsumed_tail
+        return out
+
+    def pending(self) -> bool:
+        return bool(self._tail) and not self._inner.eof
+
+    def ended(self) -> bool:
+        return self._inner.eof
+
+    def unused(self) -> int:
+        return len(self._inner.unused_data)
+
+
 class _Zstd:
     __slots__ = ("_inner", "_tail")
 
@@ -105,23 +133,40 @@ class _Zstd:
 class Codec(Protocol):
     """How members of a file begin and are decompressed."""
 
+    name: str
     magic: bytes
 
     def decompressor(self) -> Decompressor: ...
+
+    def careful(self) -> Decompressor:
+        """A slower one that gives as much as can be had of a damaged member."""
+        ...
+
+    def skippable(self, head: bytes) -> int:
+        """Size of a frame without content that begins with these 8 bytes; 0 if none does."""
+        ...
 
 
 class GzipCodec:
     """gzip (RFC 1952) with the deflate method."""
 
+    name = "gzip"
     magic = b"\x1f\x8b\x08"
 
     def decompressor(self) -> Decompressor:
         return _Gzip()
 
+    def careful(self) -> Decompressor:
+        return _CarefulGzip()
+
+    def skippable(self, head: bytes) -> int:
+        return 0
+
 
 class ZstdCodec:
     """Zstandard (RFC 8878), with the dictionary that a ``.warc.zst`` file may carry in its first, skippable frame."""
 
+    name = "zstd"
     magic = b"\x28\xb5\x2f\xfd"
 
     def __init__(self, dictionary: bytes | None = None) -> None:
@@ -129,3 +174,11 @@ class ZstdCodec:
 
     def decompressor(self) -> Decompressor:
         return _Zstd(self._dictionary)
+
+    def careful(self) -> Decompressor:
+        return self.decompressor()
+
+    def skippable(self, head: bytes) -> int:
+        if len(head) < 8 or head[0] & 0xF0 != 0x50 or head[1:4] != b"\x2a\x4d\x18":
+            return 0
+        return 8 + int.from_bytes(head[4:8], "little")

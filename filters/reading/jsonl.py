@@ -169,10 +169,14 @@ def _blocks(window: Window, split: Split, codec: Codec | None, rows: Rows) -> It
     while position < window.size:
         stored = bytes(window.at(position, len(codec.magic)))
         if stored != codec.magic:
+            empty = codec.skippable(bytes(window.at(position, 8)))
+            if 0 < empty <= window.size - position:
+                position += empty
+                continue
             rest = bytes(window.at(position, 4096))
             if rest.strip(b"\0"):
                 rows.tally.skip(position, window.size, "no compressed member")
-                rows.gap(position, window.size, "gzip", "bytes that begin no compressed member")
+                rows.gap(position, window.size, codec.name, "bytes that begin no compressed member")
             return
         member = Member(window, position, codec, lambda _: True)
         try:
@@ -180,7 +184,7 @@ def _blocks(window: Window, split: Split, codec: Codec | None, rows: Rows) -> It
                 yield block
         except DamagedError as error:
             rows.tally.skip(position, window.size, str(error))
-            rows.gap(position, window.size, "gzip", f"{error}; the lines behind the damage are lost")
+            rows.gap(position, window.size, codec.name, f"{error}; the lines behind the damage are lost")
             return
         position = member.end
 

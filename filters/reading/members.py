@@ -19,8 +19,9 @@ _FIRST_STEP = 16 * 1024
 _STEP = 64 * 1024
 #: Content bytes that one step may produce.
 _MOST_OUT = 4 << 20
-#: Step in which the content before damage is recovered.
-_SALVAGE_OUT = 4096
+#: Steps in which the content before damage is recovered: what the last step would have given is lost.
+_SALVAGE_IN = 1024
+_SALVAGE_OUT = 64
 #: Content needed to tell whether a member begins with a record.
 PROBE = 1024
 
@@ -125,7 +126,7 @@ class Member:
 
     def _salvage(self) -> bytes:
         """Content between what was returned so far and the damage, in steps so small that little is lost."""
-        decompressor = self._codec.decompressor()
+        decompressor = self._codec.careful()
         position = self._from
         skip = self._made
         saved: list[bytes] = []
@@ -134,7 +135,7 @@ class Member:
             while not decompressor.ended() and size < _MOST_OUT:
                 data: memoryview | bytes = b""
                 if not decompressor.pending():
-                    data = self._window.at(position, _SALVAGE_OUT)
+                    data = self._window.at(position, _SALVAGE_IN)
                     if not len(data):
                         break
                 out = decompressor.feed(data, _SALVAGE_OUT)

@@ -89,8 +89,8 @@ def plan_splits(source: str, file: str, size: int, format: str, opener: Opener, 
 def _per_record(window: Window, codec: Codec, dialect: Dialect) -> bool:
     """True when the second member begins a record of its own, or the first is damaged (then resync must do)."""
     start = 0
-    while bytes(window.at(start, 4))[1:] == b"\x2a\x4d\x18":
-        start += 8 + int.from_bytes(bytes(window.at(start + 4, 4)), "little")
+    while size := codec.skippable(bytes(window.at(start, 8))):
+        start += size
     member = Member(window, start, codec, dialect.is_start)
     made = 0
     try:
