@@ -1,7 +1,9 @@
 """Documents of one style out of a writer's sentences."""
 
+from algok.pipeline.demo_crawl.code_listing import CODE_LANGUAGES, listing
 from algok.pipeline.demo_crawl.document import Block, Document
 from algok.pipeline.demo_crawl.draw import Draw
+from algok.pipeline.demo_crawl.formula import mathematics_sentence, mathematics_title, tex
 from algok.pipeline.demo_crawl.writers import Writer, topics_of, writer_for
 
 __all__ = ["compose"]
@@ -21,7 +23,7 @@ def _sections(draw: Draw, writer: Writer, low: int, high: int) -> list[Block]:
     """Headed sections of paragraphs, now and then with a list, a quotation or a small table."""
     blocks: list[Block] = [_paragraph(draw, writer, 2, 4)]
     used: set[str] = set()
-    for _ in range(draw.between(low, high)):
+    for _ in range(draw.between(low, high - 2 + draw.heavy(6))):
         heading = writer.heading()
         if heading not in used:
             used.add(heading)
@@ -42,7 +44,7 @@ def _sections(draw: Draw, writer: Writer, low: int, high: int) -> list[Block]:
 
 
 def _news(draw: Draw, writer: Writer) -> list[Block]:
-    blocks = [_paragraph(draw, writer, 1, 3) for _ in range(draw.between(4, 10))]
+    blocks = [_paragraph(draw, writer, 1, 4) for _ in range(draw.between(4, 6 + 2 * draw.heavy(5)))]
     if writer.language == "ko":
         name = writer.person().split()[0]
         first = blocks[0]
@@ -78,22 +80,61 @@ def _notice(draw: Draw, writer: Writer) -> list[Block]:
 
 
 def _slang(draw: Draw, writer: Writer) -> list[Block]:
-    return [_paragraph(draw, writer, 1, 2) for _ in range(draw.between(5, 14))]
+    return [_paragraph(draw, writer, 1, 2) for _ in range(draw.between(8, 20))]
 
 
 def _qa(draw: Draw, writer: Writer) -> list[Block]:
     blocks = [_paragraph(draw, writer, 2, 4)]
-    for _ in range(draw.between(1, 4)):
-        answer, question = {"ko": ("답변", "질문"), "en": ("Answer", "Question")}.get(writer.language, ("A", "Q"))
+    for _ in range(draw.between(2, 5)):
+        answer, question = {"ko": ("답변", "추가 질문"), "en": ("Answer", "Question"), "ja": ("回答", "補足"), "zh": ("回答", "补充")}.get(writer.language, ("A", "Q"))
         blocks.append(Block("h", (answer if draw.chance(0.8) else question,)))
         blocks.extend(_paragraph(draw, writer, 2, 4) for _ in range(draw.between(1, 3)))
     return blocks
 
 
-def compose(language: str, style: str, *seed: int | str) -> Document:
-    """The document of a seed: the same arguments give the same document."""
+def _code(draw: Draw, writer: Writer, language: str, prose: bool) -> list[Block]:
+    """A tutorial with listings between paragraphs, or a source file with a line or two of introduction."""
+    blocks = [_paragraph(draw, writer, 2, 4) if prose else _paragraph(draw, writer, 1, 2)]
+    for _ in range(draw.between(2, 5) if prose else draw.between(1, 2)):
+        if prose:
+            blocks.append(Block("h", (writer.heading(),)))
+            blocks.append(_paragraph(draw, writer, 1, 4))
+        blocks.append(Block("pre", listing(draw, language, lambda: writer.sentence().rstrip("."))))
+        if prose:
+            blocks.append(_paragraph(draw, writer, 1, 3))
+    return blocks
+
+
+def _mathematics(draw: Draw, language: str) -> list[Block]:
+    labels = {"ko": ("정의", "정리", "증명", "예제", "풀이"), "en": ("Definition", "Theorem", "Proof", "Example", "Solution")}
+    blocks: list[Block] = []
+    for number in range(1, draw.between(3, 8)):
+        if draw.chance(0.7):
+            blocks.append(Block("h", (f"{draw.pick(labels[language])} {number}",)))
+        count = draw.between(2, 5)
+        blocks.append(Block("p", tuple(mathematics_sentence(draw, language) for _ in range(count))))
+        if draw.chance(0.6):
+            blocks.append(Block("math", (f"{tex(draw, 1)} = {tex(draw, 2)}",)))
+    return blocks
+
+
+_QUALITY = {"news": "high", "encyclopedia": "high", "law": "high", "math": "high", "slang": "low"}
+#: Languages of the prose on pages whose class is no language.
+_PROSE = {
+    "code": (("ko", 55), ("en", 45)),
+    "math": (("ko", 50), ("en", 50)),
+    "other": (("de", 3), ("fr", 2), ("es", 2), ("vi", 1)),
+}
+
+
+def compose(content: str, style: str, *seed: int | str) -> Document:
+    """The document of a seed, for a class of text (a language, code, math or other) and one of its styles.
+
+    The same arguments give the same document.
+    """
     draw = Draw(*seed)
-    topic = draw.pick(topics_of(language))
+    language = draw.weighted(_PROSE[content]) if content in _PROSE else content
+    topic = "technology" if (content, language) == ("code", "ko") else "computing" if content == "code" else draw.pick(topics_of(language))
     writer = writer_for(language, draw, topic, style)
     title = writer.title()
     if style == "news":
@@ -106,13 +147,14 @@ def compose(language: str, style: str, *seed: int | str) -> Document:
         blocks = _slang(draw, writer)
     elif style == "qa":
         blocks = _qa(draw, writer)
-    elif style == "short":
-        blocks = [_paragraph(draw, writer, 1, 2)]
     elif style == "review":
-        blocks = [_paragraph(draw, writer, 2, 4) for _ in range(draw.between(2, 5))]
+        blocks = [_paragraph(draw, writer, 2, 5) for _ in range(draw.between(3, 7))]
+    elif content == "code":
+        code = draw.pick(CODE_LANGUAGES)
+        title = f"{code}: {title}"
+        blocks = _code(draw, writer, code, style == "tutorial")
+    elif content == "math":
+        topic, title, blocks = "mathematics", mathematics_title(draw, language), _mathematics(draw, language)
     else:
         blocks = _sections(draw, writer, 1, 6)
-    quality = {"news": "high", "encyclopedia": "high", "law": "high", "slang": "low", "short": "low"}.get(
-        style, "medium"
-    )
-    return Document(title, tuple(blocks), language, style, topic, quality)
+    return Document(title, tuple(blocks), language, style, topic, _QUALITY.get(style, "medium"))

@@ -2,7 +2,7 @@
 
 from algok.pipeline.demo_crawl.document import Block, Document, shingles, text_of, words_of
 from algok.pipeline.demo_crawl.draw import Draw
-from algok.pipeline.demo_crawl.writers import Writer, writer_for
+from algok.pipeline.demo_crawl.writers import Writer, topics_of, writer_for
 
 __all__ = ["EDITS", "edited"]
 
@@ -56,6 +56,12 @@ def _apply(kind: str, blocks: list[Block], draw: Draw, writer: Writer, language:
     return cost
 
 
+def _topic(document: Document) -> str:
+    """A topic with a vocabulary: mathematics pages have none of their own."""
+    known = topics_of(document.language)
+    return document.topic if document.topic in known else known[0]
+
+
 def edited(document: Document, kind: str, target: float, *seed: int | str) -> Document:
     """``document`` changed by edits of one kind until its word 5-gram Jaccard to the original is about ``target``.
 
@@ -63,8 +69,7 @@ def edited(document: Document, kind: str, target: float, *seed: int | str) -> Do
     D = 2n (1 - t) / (1 + t); the truth records the exact similarity that came out, not the wanted one.
     """
     draw = Draw(*seed)
-    # Some styles are composed only; their sentences come from the nearest style of prose.
-    writer = writer_for(document.language, draw, document.topic, document.style)
+    writer = writer_for(document.language, draw, _topic(document), document.style)
     blocks = list(document.blocks)
     budget = 2 * len(shingles(text_of(document), document.language)) * (1 - target) / (1 + target)
     spent = 0

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from algok.pipeline.demo_crawl.compose import compose
 from algok.pipeline.demo_crawl.document import Block, Document
 from algok.pipeline.demo_crawl.draw import Draw
 from algok.pipeline.demo_crawl.writers import topics_of, writer_for
@@ -66,9 +67,9 @@ def junk_document(kind: str, content: str, style: str, *seed: int | str) -> Docu
     if kind == "spam":
         return _spam(draw, content, style)
     if kind == "short":
-        writer = writer_for(content, draw, draw.pick(topics_of(content)), style)
-        block = Block("p", tuple(writer.sentence() for _ in range(draw.between(1, 2))))
-        return Document(writer.title(), (block,), writer.language, style, "short", "low")
+        whole = compose(content, style, *seed)
+        prose = next((block for block in whole.blocks if block.kind == "p"), whole.blocks[0])
+        return whole._replace(blocks=(Block(prose.kind, prose.lines[:2]),), quality="low")
     table = _words()[content]
     if kind == "listing":
         writer = writer_for(content, draw, draw.pick(topics_of(content)), "blog")

@@ -7,7 +7,7 @@ from algok.errors import RecipeError
 __all__ = ["DemoCrawlOptions"]
 
 #: Shares of the mix by class of text; what the issue asks for.
-_OTHERS = (("en", 0.30),)  # the other classes follow
+_OTHERS = (("en", 0.30), ("ja", 0.06), ("zh", 0.06), ("code", 0.06), ("math", 0.03), ("other", 0.04))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,7 +113,7 @@ class Pages:
         seed = self.options.seed
         home = plan.original if plan.group is not None and plan.group.kind in ("copy", "recapture") else plan.index
         draw = Draw(seed, "site-of", home)
-        language = plan.content if plan.content not in ("code", "math") else self.document(plan.original).language
+        language = self.document(plan.original).language if plan.content in ("code", "math", "other") else plan.content
         return site_of(seed, language, plan.kind if plan.kind == "spam" else plan.style, draw.octave(OCTAVES))
 
     def url(self, plan: PagePlan, site: Site) -> str:

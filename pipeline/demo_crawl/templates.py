@@ -141,7 +141,7 @@ def _head(site: Site, document: Document, draw: Draw) -> str:
             "<script>window.dataLayer=window.dataLayer||[];function gtag(){dataLayer.push(arguments);}gtag('js',new Date());"
             f"gtag('config','UA-{draw.between(100000, 999999)}-1');</script>"
         )
-    if document.style == "math" and document.language != "mathml":
+    if document.style == "math":
         lines.append('<script src="/static/mathjax/tex-chtml.js" async></script>')
     return "\n".join(lines)
 

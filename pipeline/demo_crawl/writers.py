@@ -5,6 +5,7 @@ from typing import Protocol
 
 from algok.pipeline.demo_crawl import english, korean
 from algok.pipeline.demo_crawl.draw import Draw
+from algok.pipeline.demo_crawl.patterned import LANGUAGES, PatternWriter, patterned
 
 __all__ = ["STYLES", "Writer", "furniture", "topics_of", "writer_for"]
 
@@ -14,11 +15,16 @@ STYLES: dict[str, tuple[tuple[str, float], ...]] = {
         ("news", 26), ("blog", 24), ("encyclopedia", 12), ("qa", 9), ("review", 9), ("notice", 8), ("law", 6), ("slang", 6),
     ),
     "en": (("news", 30), ("blog", 30), ("encyclopedia", 16), ("qa", 12), ("review", 12)),
+    "ja": (("news", 34), ("blog", 34), ("encyclopedia", 18), ("qa", 14)),
+    "zh": (("news", 34), ("blog", 34), ("encyclopedia", 18), ("qa", 14)),
+    "code": (("tutorial", 70), ("source", 30)),
+    "math": (("math", 1),),
+    "other": (("news", 1), ("blog", 1)),
 }  # fmt: skip
 
 _REGISTERS = {
     "news": "handa", "blog": "haeyo", "encyclopedia": "handa", "qa": "haeyo", "review": "haeyo",
-    "notice": "hamnida", "law": "handa", "slang": "eum", "tutorial": "hamnida",
+    "notice": "hamnida", "law": "handa", "slang": "eum", "tutorial": "hamnida", "source": "handa", "math": "handa",
 }  # fmt: skip
 
 
@@ -113,19 +119,26 @@ class _English:
         return self.voice.person()
 
 
+@cache
 def topics_of(language: str) -> tuple[str, ...]:
     """Topics that the generator of a language has words for."""
+    if language in LANGUAGES:
+        return tuple(patterned(language)["topics"])
     return {"ko": korean.TOPICS, "en": english.TOPICS}[language]
 
 
 def writer_for(language: str, draw: Draw, topic: str, style: str) -> Writer:
-    """A writer; ``style`` is one of ``STYLES`` (or tutorial for Korean)."""
-    if language == "ko":
-        return _Korean(draw, topic, style)
-    return _English(draw, topic, style)
+    """A writer for a style of ``STYLES``, or ``tutorial`` or ``math``."""
+    if language in LANGUAGES:
+        register = "polite" if language == "ja" and style in ("blog", "qa", "review") else "plain"
+        return PatternWriter(language, draw, topic, register)
+    return _Korean(draw, topic, style) if language == "ko" else _English(draw, topic, style)
 
 
 @cache
 def furniture(language: str) -> dict[str, list[str]]:
     """Words of page furniture (nav, footers, cookies, widgets, ads, comments, names) in a language."""
+    if language in LANGUAGES:
+        table: dict[str, list[str]] = patterned(language)["furniture"]
+        return table
     return korean.korean_patterns() if language == "ko" else english.english_style()
