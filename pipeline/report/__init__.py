@@ -1,0 +1,1 @@
+"""The report: the numbers behind it, its charts, and the page."""
