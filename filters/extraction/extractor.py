@@ -147,7 +147,7 @@ class _Rows:
         self._statuses, self._media_types = get["http_status"], get["media_type"]
         self._charsets = records.column("http_charset").to_pylist()
         self._urls = _strings(records.column("url"))
-        self._captured = records.column("captured").to_pylist()
+        self._captured = records.column("captured").cast(pa.int64()).to_pylist()
         self.doc_ids: list[bytes] = [b""] * count
         self._hosts = [""] * count
 

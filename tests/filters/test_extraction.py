@@ -24,7 +24,7 @@ PAGE = (
 )
 
 
-def identity(url: str, captured: datetime | None, digest: bytes) -> tuple[bytes, str]:
+def identity(url: str, captured: int | None, digest: bytes) -> tuple[bytes, str]:
     return digest, url.split("/")[2] if "//" in url else ""
 
 
