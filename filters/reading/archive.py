@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from algok.filters.reading.codecs import Codec, DamagedError
 from algok.filters.reading.heads import WARC, Dialect, Head, parse_warc_head
-from algok.filters.reading.members import Content, Member, Plain, find_member
+from algok.filters.reading.members import PROBE, Content, Member, Plain, find_member
 from algok.filters.reading.options import ReadOptions
 from algok.filters.reading.records import add_failed, add_record
 from algok.filters.reading.rows import ROW_KINDS, Rows
@@ -107,7 +107,7 @@ def _no_member(window: Window, start: int, end: int, rows: Rows, step: str) -> N
 class _Reader:
     """Parses records out of content, one member after the other."""
 
-    __slots__ = ("_base", "_dialect", "_head", "_options", "_record", "_rows", "_stream")
+    __slots__ = ("_base", "_content", "_dialect", "_head", "_options", "_record", "_rows", "_stream")
 
     def __init__(self, dialect: Dialect, rows: Rows, options: ReadOptions) -> None:
         self._dialect = dialect
@@ -150,6 +150,7 @@ class _Reader:
         stream = Stream(content, first)
         rows, dialect = self._rows, self._dialect
         self._stream = stream
+        self._content = content
         self._base = content.start
         self._record = 0
         compressed = end is None
@@ -172,7 +173,7 @@ class _Reader:
                 yield rows.take()
 
     def _block(self, head: Head, begin: int, content: Content, compressed: bool) -> None:
-        stream, options = self._stream, self._options
+        stream, options, rows = self._stream, self._options, self._rows
         most = options.max_record_bytes
         is_row = head.kind in ROW_KINDS
         length = head.length
@@ -204,27 +205,48 @@ class _Reader:
             if len(block) < length:
                 problem = ("truncated", f"{length - len(block)} of {length} bytes are missing")
         over = stream.tell()
-        stream.skip_newlines()
+        gaps = stream.skip_newlines()
+        if not gaps and problem is None and not stream.ended() and not self._dialect.is_start(stream.peek(PROBE)):
+            # No line end behind the block: its length is wrong, or damage yet to be noticed has changed the content.
+            # What lies before the next record is taken for the rest of this one.
+            problem = ("header", f"no record end behind the {length} bytes of Content-Length")
+            self._search()
+            over = stream.tell()
         if compressed and begin == 0 and stream.ended():
             offset, size = content.start, content.end - content.start
         else:
             offset, size = self._base + begin, over - begin
         self._head = None
-        rows = self._rows
+        if problem is not None and problem[0] != "size":
+            self._skipped(begin, over, problem[1])
         if not is_row:
             rows.tally.count(head.kind)
             if problem is not None:
                 rows.gap(offset, offset + size, problem[0], f"{head.kind} record: {problem[1]}")
-                rows.tally.skip(offset, offset + size, problem[0])
         elif problem is not None or block is None:
             add_failed(rows, head, offset, size, *(problem or ("header", "no block")))
         else:
             add_record(rows, head, offset, size, block, 0, len(block), options.max_decoded_bytes)
 
     def _garbage(self, begin: int) -> None:
-        """Skip to what looks like the next record start."""
+        """A gap up to what looks like the next record start."""
         stream = self._stream
         stream.skip(1)
+        self._search()
+        start, end = self._base + begin, self._base + stream.tell()
+        self._rows.gap(start, end, "header", f"no {self._dialect.name.upper()} record begins here")
+        self._skipped(begin, stream.tell(), "no record")
+
+    def _skipped(self, begin: int, end: int, reason: str) -> None:
+        """Account for content that is no record, by where it is stored."""
+        reached = self._content.reached
+        if reached is None:
+            self._rows.tally.skip(self._base + begin, self._base + end, reason)
+        else:
+            self._rows.tally.skip(self._base, reached, f"content {begin} to {end}: {reason}")
+
+    def _search(self) -> None:
+        stream = self._stream
         while not stream.ended():
             piece = stream.peek(_SEARCH, across=False)
             hit = self._dialect.next_start.search(piece)
@@ -232,9 +254,6 @@ class _Reader:
                 stream.skip(hit.start())
                 break
             stream.skip(len(piece) if len(piece) < _SEARCH else len(piece) - _OVERLAP)
-        start, end = self._base + begin, self._base + stream.tell()
-        self._rows.gap(start, end, "header", f"no {self._dialect.name.upper()} record begins here")
-        self._rows.tally.skip(start, end, "no record")
 
     def damaged(self, found: int, error: str, step: str) -> None:
         """The member broke while record ``self._record`` was read; the next readable member is at ``found``."""

@@ -36,6 +36,11 @@ class Content(Protocol):
         """Next content bytes, b"" at the end. DamagedError where they cannot be had."""
         ...
 
+    @property
+    def reached(self) -> int | None:
+        """Stored position up to which content was taken; None when content and stored bytes are the same."""
+        ...
+
     def extend(self) -> bool:
         """Go on into the next member, when that does not begin a record of its own."""
         ...
@@ -56,6 +61,10 @@ class Plain:
         data = bytes(self._window.at(self._position, _STEP))
         self._position += len(data)
         return data
+
+    @property
+    def reached(self) -> None:
+        return None
 
     def extend(self) -> bool:
         return False
@@ -106,6 +115,7 @@ class Member:
                 out = decompressor.feed(data, _MOST_OUT)
             except DamagedError as error:
                 self._damage = error
+                self._position += len(data)
                 saved = self._salvage()
                 self._made += len(saved)
                 if saved:
@@ -149,6 +159,11 @@ class Member:
         except DamagedError:
             pass
         return b"".join(saved)
+
+    @property
+    def reached(self) -> int:
+        """Stored position up to which content was taken, at least."""
+        return self.end if self._decompressor.ended() else self._position
 
     def complete(self) -> bool:
         """True when all content was read and is sound."""
