@@ -42,7 +42,7 @@ from algok.transforms.dedup_verify import build_verify
 from algok.transforms.shuffle import partitions_for
 from algok.transforms.sinks import Output, count_rows
 from algok.transforms.sources import DocumentRows
-from algok.transforms.storage import remove_tree
+from algok.transforms.storage import exists, read_json, remove_tree, write_json
 from algok.transforms.units import Unit, write_units
 
 __all__ = ["ClusterRows", "DedupOptions", "cluster_outputs", "indexed_units", "run_dedup"]
@@ -203,40 +203,67 @@ def _build_assign(pipeline: beam.Pipeline, plan: Plan, near: tuple[str, ...]) ->
     _ = assigned | "ByUnit" >> OnPartitions(plan, "unit", partitions, files, kind=str)
 
 
+class _Steps:
+    """Runs the steps of a plan in order and remembers in the folder which are done."""
+
+    def __init__(self, run: RunJob, plan: Plan) -> None:
+        self._run = run
+        self._plan = plan
+        self._note = plan.table("done.json")
+        found = read_json(self._note) if plan.key and exists(self._note) else {}
+        self._done: list[str] = found.get("steps", []) if found.get("key") == plan.key else []
+        if not self._done:
+            remove_tree(plan.folder)
+
+    def job(self, name: str, build: Callable[[beam.Pipeline], Any]) -> None:
+        """One pipeline; the shuffle files go when it has ended."""
+        remove_tree(self._plan.spill)
+        self._run(name, build)
+        remove_tree(self._plan.spill)
+
+    def step(self, name: str, tables: tuple[str, ...], work: Callable[[], None]) -> None:
+        """Call ``work`` unless the step was done before; a half-done step loses its ``tables`` first."""
+        if name in self._done:
+            return
+        for table in tables:
+            remove_tree(self._plan.table(table))
+        work()
+        self._done.append(name)
+        write_json(self._note, {"key": self._plan.key, "steps": self._done})
+
+
 def run_dedup(run: RunJob, plan: Plan, units: Sequence[Unit], options: DedupOptions) -> None:
     """Run all steps for ``units`` (numbered; bodies as ``DocumentRows`` reads them), and write ``assigned`` by unit.
 
-    ``run(name, build)`` runs one pipeline to its end. What an earlier run left in ``plan.folder`` is deleted.
+    ``run(name, build)`` runs one pipeline to its end. A run that was stopped goes on after its last finished step when
+    ``plan.key`` is the same; of another key nothing is left.
     """
-    remove_tree(plan.folder)
-    remove_tree(plan.spill)
-    write_units(plan.units, list(units), "dedup")
-
-    def job(name: str, build: Callable[[beam.Pipeline], Any]) -> None:
-        run(name, build)
-        remove_tree(plan.spill)
-
-    job("exact", lambda p: build_exact(p, plan, options))
-    near: tuple[str, ...] = ()
+    steps = _Steps(run, plan)
+    write_units(plan.units, list(units), plan.key or "dedup")
+    steps.step("exact", ("exact",), lambda: steps.job("exact", lambda p: build_exact(p, plan, options)))
     if options.near:
-        edges = (plan.table("edges-estimate"), plan.table("edges-shingles"))
-        job("pairs", lambda p: build_pairs(p, plan, options))
-        job(
-            "verify",
-            lambda p: build_verify(
-                p, plan, options, pairs=plan.table("pairs"), out=edges, threshold=options.verify.threshold
-            ),
-        )
+        _find_near(steps, plan, options)
+    near = tuple(plan.table("near", f"{number}") for number in range(options.verify.rounds + 1))
+    steps.step("assign", ("assigned",), lambda: steps.job("assign", lambda p: _build_assign(p, plan, near)))
+
+
+def _find_near(steps: _Steps, plan: Plan, options: DedupOptions) -> None:
+    edges = (plan.table("edges-estimate"), plan.table("edges-shingles"))
+
+    def verify(p: beam.Pipeline) -> None:
+        build_verify(p, plan, options, pairs=plan.table("pairs"), out=edges, threshold=options.verify.threshold)
+
+    def clusters() -> None:
         found = count_edges(edges)
         if found > options.local_pairs:
-            cluster_distributed(job, plan, options, edges)
-            near = tuple(plan.table("near", f"{n}") for n in range(1, options.verify.rounds + 1))
+            cluster_distributed(steps.job, plan, options, edges)
         elif found:
-            cluster_locally(job, plan, options, edges)
-            near = (plan.table("near"),)
-    if not near:
-        near = (plan.table("near"),)
-    job("assign", lambda p: _build_assign(p, plan, near))
+            cluster_locally(steps.job, plan, options, edges)
+
+    tables = ("signatures", "attributes", "pairs")
+    steps.step("pairs", tables, lambda: steps.job("pairs", lambda p: build_pairs(p, plan, options)))
+    steps.step("verify", ("edges-estimate", "edges-shingles"), lambda: steps.job("verify", verify))
+    steps.step("clusters", ("near",), clusters)
 
 
 class ClusterRows(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,7 +312,7 @@ def _cluster_batch(batch: pa.RecordBatch, known: pa.Table, at: Any) -> pa.Record
     ids = pa.concat_arrays([batch.column("doc_id"), *known["cluster_id"].chunks]).take(pa.array(where))
     size = spread("cluster_size", 1, np.int64)
     method = np.where(size == 1, "unique", np.where(copy, "exact", np.where(near, "near", "exact")))
-    reason = np.where(survivor, None, np.where(copy, "exact_duplicate", "near_duplicate"))
+    reason = np.where(copy, "exact_duplicate", "near_duplicate").tolist()
     made = {
         "cluster_id": ids,
         "cluster_size": pa.array(size),
@@ -294,7 +321,7 @@ def _cluster_batch(batch: pa.RecordBatch, known: pa.Table, at: Any) -> pa.Record
         "similarity": pa.array(spread("similarity", 1.0, np.float32)),
         "exact_copies": pa.array(spread("exact_copies", 1, np.int64)),
         "outcome": pa.array(np.where(survivor, KEPT, REJECTED).tolist(), pa.string()),
-        "reason": pa.array(reason.tolist(), pa.string()),
+        "reason": pa.array([None if kept else why for kept, why in zip(survivor, reason, strict=True)], pa.string()),
     }
     return pa.RecordBatch.from_arrays(
         [made[name] if name in made else batch.column(name) for name in CLUSTERS.names], schema=CLUSTERS

@@ -5,7 +5,7 @@ those too far from it clustered again among themselves.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
 
 import apache_beam as beam
 import msgspec
@@ -13,14 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from algok.dedup.bands import distinct_pairs
 from algok.dedup.clusters import cluster
-from algok.dedup.components import contract, large_star, small_star
 from algok.dedup.options import DedupOptions
 from algok.dedup.survivor import PREFERENCE, first_of_groups, preferred_order
-from algok.errors import StageError
 from algok.transforms.dedup_exact import UnitFiles
 from algok.transforms.dedup_pairs import ATTRIBUTES, PAIRS, pair_batches
+from algok.transforms.dedup_stars import RunJob, star_rounds
 from algok.transforms.dedup_tables import (
     OnPartitions,
     Plan,
@@ -42,19 +40,13 @@ from algok.transforms.storage import join, list_files, remove_tree
 __all__ = ["NEAR", "RunJob", "cluster_distributed", "cluster_locally", "count_edges"]
 
 I64 = npt.NDArray[np.int64]
-RunJob = Callable[[str, Callable[[beam.Pipeline], Any]], None]
 
 #: Members of clusters of two and more; the survivor is a member too, of similarity 1.
 NEAR = pa.schema([pa.field("node", pa.int64()), pa.field("survivor", pa.int64()), pa.field("similarity", pa.float32())])
-#: An edge of a step of the components: (node, neighbour).
-STEP = pa.schema([pa.field("node", pa.int64()), pa.field("neighbour", pa.int64())])
 LABELS = pa.schema([pa.field("unit", pa.int32()), pa.field("node", pa.int64()), pa.field("label", pa.int64())])
 LABELLED = pa.schema([pa.field("label", pa.int64()), *PREFERENCE])
 #: An edge on its way past the nodes that are still to be clustered: ``right`` is -1 for such a node.
 STAYING = pa.schema([pa.field("key", pa.int64()), *EDGES])
-
-#: Rounds of large-star and small-star; O(log n) are expected (Kiveris et al. 2014), 10 to 20 in practice.
-MAX_STAR_ROUNDS = 64
 
 Batches = Callable[[], Iterator[pa.RecordBatch]]
 
@@ -111,10 +103,8 @@ def cluster_locally(run: RunJob, plan: Plan, options: DedupOptions, edges: tuple
         for folder in (pairs, *out):
             remove_tree(folder)
         _write_pairs(pairs, members, survivors)
-        run(
-            f"compare-survivors-{asked}",
-            lambda p: build_verify(p, plan, options, pairs=pairs, out=out, threshold=options.verify.floor),
-        )
+        compare = partial(build_verify, plan=plan, options=options, pairs=pairs, out=out)
+        run(f"compare-survivors-{asked}", partial(compare, threshold=options.verify.floor))
         x, y, score = _edges(out)
         low, high = np.minimum(members, survivors), np.maximum(members, survivors)
         order = np.lexsort((high, low))
@@ -132,66 +122,7 @@ def cluster_locally(run: RunJob, plan: Plan, options: DedupOptions, edges: tuple
     )
     shared = np.isin(nodes, survivor[survivor != nodes]) | (survivor != nodes)
     table = pa.table([pa.array(x[shared]) for x in (nodes, survivor, closeness)], schema=NEAR)
-    write_table(table_path(plan.table("near"), 0), to_batches(table), NEAR)
-
-
-def _step_batches(node: I64, neighbour: I64) -> Iterator[pa.RecordBatch]:
-    yield from to_batches(pa.table([pa.array(node), pa.array(neighbour)], schema=STEP))
-
-
-def _contracted(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """Both directions of a spanning forest of the batch's edges."""
-    node, neighbour = contract(batch.column(0).to_numpy(), batch.column(1).to_numpy())
-    yield from _step_batches(np.concatenate([node, neighbour]), np.concatenate([neighbour, node]))
-
-
-def _large(partition: int, batches: Batches) -> Iterator[pa.RecordBatch]:
-    table = _table(batches, STEP)
-    yield from _step_batches(*large_star(table["node"].to_numpy(), table["neighbour"].to_numpy()))
-
-
-class _Small(msgspec.Struct, frozen=True):
-    """Writes the edges after a round and yields a fingerprint of them: rows and an order-free sum of hashes."""
-
-    out: str
-
-    def __call__(self, partition: int, batches: Batches) -> Iterator[str]:
-        table = _table(batches, STEP)
-        node, neighbour = distinct_pairs(*small_star(table["node"].to_numpy(), table["neighbour"].to_numpy()))
-        write_table(table_path(self.out, partition), _step_batches(node, neighbour), STEP)
-        mixed = (node.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) ^ neighbour.view(np.uint64)
-        mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-        total = int(np.sum(mixed ^ (mixed >> np.uint64(32)), dtype=np.uint64))
-        yield msgspec.json.encode([partition, len(node), total]).decode()
-
-
-def _star_rounds(run: RunJob, plan: Plan, name: str, edges: tuple[str, ...], partitions: int) -> str:
-    """Folder of the labels (STEP: node, smallest of its component) of all nodes but the smallest of each component.
-
-    Raises ``StageError`` when the rounds do not converge.
-    """
-    current = edges
-    last: list[list[int]] = []
-    for number in range(1, MAX_STAR_ROUNDS + 1):
-        out, lines = plan.table(f"{name}-{number % 2}"), plan.table(f"{name}-fingerprints")
-        remove_tree(out)
-        remove_tree(lines)
-
-        def build(p: beam.Pipeline, current: tuple[str, ...] = current, out: str = out, lines: str = lines) -> None:
-            both = p | "Edges" >> ReadTables(current, _contracted)
-            large = both | "LargeStar" >> OnPartitions(plan, "node", partitions, _large)
-            small = large | "SmallStar" >> OnPartitions(plan, "node", partitions, _Small(out), kind=str)
-            _ = small | "Fingerprints" >> CollectLines(lines)
-
-        run(f"{name}-round-{number}", build)
-        found = sorted(msgspec.json.decode(line) for line in read_lines(lines))
-        if found == last:
-            return out
-        current, last = (out,), found
-    raise StageError(
-        f"dedup: components did not converge in {MAX_STAR_ROUNDS} rounds; raise dedup.local_pairs if memory allows, "
-        "or report this as a bug"
-    )
+    write_table(table_path(plan.table("near", "0"), 0), to_batches(table), NEAR)
 
 
 def _label_batches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -299,55 +230,84 @@ class _WriteEdges(msgspec.Struct, frozen=True):
         yield f"{partition}"
 
 
+class _Round(msgspec.Struct, frozen=True, kw_only=True):
+    """Tables of one round of ``cluster_distributed`` and its pipelines."""
+
+    plan: Plan
+    partitions: int
+    labels: str
+    near: str
+    kept: str
+
+    @property
+    def pairs(self) -> str:
+        return self.plan.table("stars")
+
+    @property
+    def split(self) -> str:
+        return self.plan.table("split")
+
+    @property
+    def lines(self) -> str:
+        return self.plan.table("split-lines")
+
+    @property
+    def out(self) -> tuple[str, str]:
+        return self.plan.table("star-estimates"), self.plan.table("star-shingles")
+
+    def clear(self) -> None:
+        for folder in (self.pairs, self.split, self.lines, *self.out, self.near, self.kept):
+            remove_tree(folder)
+
+    def survivors(self, p: beam.Pipeline) -> None:
+        """Choose the survivor of each component; write the pairs (member, survivor)."""
+        rows = p | "Labels" >> ReadTables((self.labels,), _label_batches)
+        attach = _AttachPreference(self.plan.table("attributes"))
+        attached = rows | "Attach" >> OnPartitions(self.plan, "unit", self.partitions, attach)
+        found = attached | "ByLabel" >> OnPartitions(self.plan, "label", self.partitions, _stars)
+        files = UnitFiles(self.pairs, PAIRS, ("left", "right"))
+        _ = found | "ByUnit" >> OnPartitions(self.plan, "unit", self.partitions, files, kind=str)
+
+    def settle(self, p: beam.Pipeline) -> None:
+        """Part the members near their survivor from those that are split off."""
+        rows = p | "Stars" >> ReadTables((self.pairs, *self.out), _flagged)
+        handler = _Settle(self.near, self.split)
+        settled = rows | "Settle" >> OnPartitions(self.plan, "key", self.partitions, handler, kind=str)
+        _ = settled | "Lines" >> CollectLines(self.lines)
+
+    def split_off(self) -> int:
+        """Members that were split off."""
+        return sum(msgspec.json.decode(line)[1] for line in read_lines(self.lines))
+
+    def remaining(self, p: beam.Pipeline, edges: tuple[str, ...]) -> None:
+        """Keep the edges between members that were split off."""
+        rows = p | "Edges" >> ReadTables(edges, _edge_rows)
+        first = (rows, p | "Split" >> ReadTables((self.split,))) | "WithLeft" >> beam.Flatten()
+        half = first | "ByLeft" >> OnPartitions(self.plan, "key", self.partitions, _staying)
+        second = (half, p | "SplitAgain" >> ReadTables((self.split,))) | "WithRight" >> beam.Flatten()
+        _ = second | "ByRight" >> OnPartitions(self.plan, "key", self.partitions, _WriteEdges(self.kept), kind=str)
+
+
 def cluster_distributed(run: RunJob, plan: Plan, options: DedupOptions, edges: tuple[str, ...]) -> None:
     """Write the table ``near`` (NEAR; survivors may be listed more than once) by Beam jobs over partitions."""
     partitions = partitions_for(sum(table_bytes(folder) for folder in edges) * 4)
     for number in range(1, options.verify.rounds + 1):
         name = f"components-{number}"
-        labels = _star_rounds(run, plan, name, edges, partitions)
-        pairs, split = plan.table("stars"), plan.table("split")
-        out = (plan.table("star-estimates"), plan.table("star-shingles"))
-        near, lines = plan.table("near", f"{number}"), plan.table("split-lines")
-        for folder in (pairs, split, *out, near, lines):
-            remove_tree(folder)
-
-        def stars(p: beam.Pipeline, labels: str = labels, pairs: str = pairs) -> None:
-            rows = p | "Labels" >> ReadTables((labels,), _label_batches)
-            attach = _AttachPreference(plan.table("attributes"))
-            attached = rows | "Attach" >> OnPartitions(plan, "unit", partitions, attach)
-            found = attached | "ByLabel" >> OnPartitions(plan, "label", partitions, _stars)
-            files = UnitFiles(pairs, PAIRS, ("left", "right"))
-            _ = found | "ByUnit" >> OnPartitions(plan, "unit", partitions, files, kind=str)
-
-        def settle(
-            p: beam.Pipeline, pairs: str = pairs, out: tuple[str, str] = out, near: str = near, split: str = split,
-            lines: str = lines,
-        ) -> None:  # fmt: skip
-            rows = p | "Stars" >> ReadTables((pairs, *out), _flagged)
-            settled = rows | "Settle" >> OnPartitions(plan, "key", partitions, _Settle(near, split), kind=str)
-            _ = settled | "Lines" >> CollectLines(lines)
-
-        run(f"{name}-survivors", stars)
-        run(
-            f"{name}-compare",
-            lambda p, pairs=pairs, out=out: build_verify(
-                p, plan, options, pairs=pairs, out=out, threshold=options.verify.floor
-            ),
+        step = _Round(
+            plan=plan,
+            partitions=partitions,
+            labels=star_rounds(run, plan, name, edges, partitions),
+            near=plan.table("near", f"{number}"),
+            kept=plan.table(f"remaining-{number}"),
         )
-        run(f"{name}-settle", settle)
-        if not sum(msgspec.json.decode(line)[1] for line in read_lines(lines)):
+        step.clear()
+        run(f"{name}-survivors", step.survivors)
+        compare = partial(build_verify, plan=plan, options=options, pairs=step.pairs, out=step.out)
+        run(f"{name}-compare", partial(compare, threshold=options.verify.floor))
+        run(f"{name}-settle", step.settle)
+        if not step.split_off():
             break
-        kept = plan.table(f"edges-{number}")
-        remove_tree(kept)
-
-        def stay(p: beam.Pipeline, edges: tuple[str, ...] = edges, split: str = split, kept: str = kept) -> None:
-            rows = p | "Edges" >> ReadTables(edges, _edge_rows)
-            first = (rows, p | "Split" >> ReadTables((split,))) | "WithLeft" >> beam.Flatten()
-            half = first | "ByLeft" >> OnPartitions(plan, "key", partitions, _staying)
-            second = (half, p | "SplitAgain" >> ReadTables((split,))) | "WithRight" >> beam.Flatten()
-            _ = second | "ByRight" >> OnPartitions(plan, "key", partitions, _WriteEdges(kept), kind=str)
-
-        run(f"{name}-remaining", stay)
-        edges = (kept,)
+        run(f"{name}-remaining", partial(step.remaining, edges=edges))
+        edges = (step.kept,)
         if not count_edges(edges):
             break

@@ -50,13 +50,18 @@ CACHE_BYTES = 256 << 20
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run of deduplication works. ``units`` is the list file; ``folder`` holds tables, ``spill`` the shuffles;
-    ``partitions`` is the least number of partitions of a shuffle and ``rows`` the number of documents."""
+    ``partitions`` is the least number of partitions of a shuffle and ``rows`` the number of documents.
+
+    ``key`` stands for the options and the contents of the units: steps that an earlier run of the same key finished
+    are not repeated. Without a key nothing is reused.
+    """
 
     units: str
     folder: str
     spill: str
     partitions: int
     rows: int
+    key: str = ""
 
     def table(self, *parts: str) -> str:
         return join(self.folder, *parts)

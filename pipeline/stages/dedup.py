@@ -64,6 +64,7 @@ class Dedup:
             # A row of the widest shuffle that every document takes part in, the bands, has 32 bytes a band.
             partitions=partitions_for(rows * 32 * options.bands.bands),
             rows=rows,
+            key=key,
         )
 
         options_here = context.light(sum(unit.size for unit in units))
