@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from algok import __version__
 from algok.errors import AlgokError, RecipeError
@@ -213,7 +212,11 @@ def demo_crawl(folder: Path, pages: int, seed: int) -> None:
         summary = write_demo_crawl(
             folder, DemoCrawlOptions(pages=pages, seed=seed), lambda done: progress.update(task, completed=done)
         )
-    click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2).decode())
+    click.echo(f"{summary.pages:,} pages, {summary.files:,} files, {summary.bytes:,} bytes, {summary.pairs:,} pairs")
+    for name in ("expected", "languages", "breakage"):
+        counts = ", ".join(f"{key} {count:,}" for key, count in sorted(getattr(summary, name).items()))
+        click.echo(f"{name + ':':<12}{counts}")
+    click.echo(f"{'crawl:':<12}{folder / 'crawl'}\n{'truth:':<12}{folder / 'truth.parquet'}")
 
 
 @cli.command(context_settings=_PASS_THROUGH)
@@ -247,7 +250,18 @@ def main() -> None:
     import logging
 
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
-    cli.main(prog_name="algok")
+    status = 1
+    try:
+        cli.main(prog_name="algok")
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Threads of C++ libraries may still be alive and abort the process when the interpreter ends (seen once in ten
+        # runs: "terminate called without an active exception"); all files are closed by now.
+        if sys.exc_info()[0] in (None, SystemExit):
+            os._exit(status)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def light(self, size: int) -> RunOptions:
-        """Options for a step that costs little per byte: one process for small input (``size`` in bytes), since starting
+        """Options for a step that costs little a byte: one process for small input (``size`` in bytes), since starting
         worker processes takes seconds. The result is the same."""
         if self.options.local and size < SMALL_BYTES:
             return msgspec.structs.replace(self.options, workers=1)
