@@ -75,21 +75,27 @@ def _measure_rows(  # type: ignore[no-untyped-def]
     folded_ends,
     risky,
 ):
-    """Measure the documents ``rows`` of one pack; ``longest`` is the byte length of the longest of them."""
+    """Measure the documents ``rows`` of one pack; ``longest`` is the byte length of the longest of them.
+
+    Scratch memory: about 60 bytes (words are characters: 100) for every byte of the longest text.
+    """
     size = longest + 1
+    # Two words, or two lines, have a white space between them.
+    half = longest // 2 + 2
+    words_at_most = size if by_character else half
     cps = np.empty(size, dtype=np.uint32)
     classes = np.empty(size, dtype=np.uint8)
-    hashes = np.empty(size, dtype=np.uint64)
-    starts = np.empty(size + 1, dtype=np.int32)
-    line_hashes = np.empty(size, dtype=np.uint64)
-    line_sizes = np.empty(size, dtype=np.int32)
-    para_hashes = np.empty(size, dtype=np.uint64)
-    para_sizes = np.empty(size, dtype=np.int32)
-    slots = np.empty(size, dtype=np.int64)
-    candidates = np.empty(size, dtype=np.int32)
-    rolling = np.empty(size, dtype=np.uint64)
+    hashes = np.empty(words_at_most, dtype=np.uint64)
+    starts = np.empty(words_at_most + 1, dtype=np.int32)
+    line_hashes = np.empty(half, dtype=np.uint64)
+    line_sizes = np.empty(half, dtype=np.int32)
+    para_hashes = np.empty(half, dtype=np.uint64)
+    para_sizes = np.empty(half, dtype=np.int32)
+    slots = np.empty(words_at_most, dtype=np.int64)
+    candidates = np.empty(words_at_most, dtype=np.int32)
+    rolling = np.empty(words_at_most, dtype=np.uint64)
     table_size = 16
-    while table_size < 2 * size:
+    while table_size < 2 * words_at_most:
         table_size *= 2
     keys = np.empty(table_size, dtype=np.uint64)
     stamps = np.zeros(table_size, dtype=np.int64)

@@ -369,8 +369,8 @@ def fold_white_space(data, start, cps, classes, n, out, at):  # type: ignore[no-
     ``cps`` and ``classes`` are those that ``decode`` gave for the ``n`` characters from ``data[start]``.
     """
     i = start
+    copied = start  # bytes before this one are done with
     begin = at
-    pending = False
     for k in range(n):
         code = cps[k]
         if code < 0x80:
@@ -386,16 +386,23 @@ def fold_white_space(data, start, cps, classes, n, out, at):  # type: ignore[no-
         else:
             size = 3
         if classes[k] & SPACE:
-            pending = True
-        else:
-            if pending and at > begin:
-                out[at] = 0x20
-                at += 1
-            pending = False
-            for b in range(size):
-                out[at] = data[i + b]
-                at += 1
+            # A single space between two words is where it should be; only other white space ends a run of bytes.
+            lone = code == 0x20 and i > copied and k + 1 < n and not classes[k + 1] & SPACE
+            if not lone:
+                if i > copied:
+                    if at > begin:
+                        out[at] = 0x20
+                        at += 1
+                    out[at : at + i - copied] = data[copied:i]
+                    at += i - copied
+                copied = i + size
         i += size
+    if i > copied:
+        if at > begin:
+            out[at] = 0x20
+            at += 1
+        out[at : at + i - copied] = data[copied:i]
+        at += i - copied
     return at
 
 

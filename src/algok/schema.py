@@ -106,14 +106,19 @@ SIGNALS = pa.schema(
         _field(
             "words", pa.int32(), "white-space separated words (eojeol); characters for Japanese and Chinese", "word"
         ),
-        _field("lines", pa.int32(), "non-empty lines", "line"),
-        _field("mean_word_chars", pa.float32(), "mean length of a word", "character"),
+        _field("lines", pa.int32(), "lines with more than white space", "line"),
+        _field("mean_word_chars", pa.float32(), "mean length of the words with a letter or number", "character"),
         _field("non_alpha_word_share", pa.float32(), "words without any letter", "0..1"),
         _field("stop_words", pa.int32(), "different stop words of the language pack that occur", "word"),
-        _field("symbol_word_ratio", pa.float32(), "# and ellipses over words (Gopher)", "ratio"),
+        _field("symbol_word_ratio", pa.float32(), "the more frequent of # and ellipsis, over words (Gopher)", "ratio"),
         _field("bullet_line_share", pa.float32(), "lines that start with a bullet (Gopher)", "0..1"),
         _field("ellipsis_line_share", pa.float32(), "lines that end with an ellipsis (Gopher)", "0..1"),
-        _field("line_punct_share", pa.float32(), "lines that end with terminal punctuation (FineWeb)", "0..1"),
+        _field(
+            "line_punct_share",
+            pa.float32(),
+            "lines that end with terminal punctuation, closing marks aside (FineWeb)",
+            "0..1",
+        ),
         _field("short_line_share", pa.float32(), "lines of at most 30 characters (FineWeb)", "0..1"),
         _field("new_line_ratio", pa.float32(), "line breaks over words (FineWeb)", "ratio"),
         _field("dup_line_share", pa.float32(), "lines that repeat an earlier line (Gopher)", "0..1"),
