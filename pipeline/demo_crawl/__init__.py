@@ -1,4 +1,4 @@
-"""A synthetic crawl with known truth: deterministic WARC files of generated sites, and tables of what each page truly is.
+"""A synthetic crawl with known truth: deterministic WARC files of generated sites, and tables of what pages truly are.
 
 ``write_demo_crawl`` writes it; ``Pages`` gives single pages without writing anything.
 """

@@ -1,4 +1,4 @@
-"""Listings in Python, Java, C, SQL and JavaScript that look hand-written: names, nesting, constants and comments vary."""
+"""Listings in Python, Java, C, SQL and JavaScript: names, nesting, constants and comments vary."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,19 @@ __all__ = ["CODE_LANGUAGES", "listing"]
 #: Programming languages, as page titles write them.
 CODE_LANGUAGES = ("Python", "Java", "C", "SQL", "JavaScript")
 
-_NOUNS = tuple(
-    """account index buffer record queue node user order price token graph matrix cache event session packet image label weight score
-    window batch route signal bucket header folder worker schedule ledger sensor balance invoice vector range region profile
-    message stock frame chunk digest parser segment sample timer device target limit entry field group row column key""".split()
-)
-_VERBS = tuple(
-    """load parse update merge filter count find compute send store build check split encode decode sort scan remove append
-    validate render apply collect reduce fetch flush reset allocate convert normalize compare visit""".split()
-)
+_NOUN_TEXT = """
+    account index buffer record queue node user order price token graph matrix cache event session packet image
+    label weight score window batch route signal bucket header folder worker schedule ledger sensor balance
+    invoice vector range region profile message stock frame chunk digest parser segment sample timer device
+    target limit entry field group row column key
+"""
+_NOUNS = tuple(_NOUN_TEXT.split())
+_VERB_TEXT = """
+    load parse update merge filter count find compute send store build check split encode decode sort scan
+    remove append validate render apply collect reduce fetch flush reset allocate convert normalize compare
+    visit
+"""
+_VERBS = tuple(_VERB_TEXT.split())
 _TYPES_JAVA = ("int", "long", "double", "String", "boolean")
 _TYPES_C = ("int", "long", "double", "size_t", "uint32_t")
 
@@ -42,11 +46,16 @@ class _Names:
         return f"{self.noun()}_{self.noun()}".upper()
 
     def type_name(self) -> str:
-        return self.noun().title() + self.draw.pick(("Manager", "Reader", "Store", "Parser", "Service", "Pool", "Index", "Task"))
+        return self.noun().title() + self.draw.pick(
+            ("Manager", "Reader", "Store", "Parser", "Service", "Pool", "Index", "Task")
+        )
 
 
 def _python(draw: Draw, names: _Names, comment: Callable[[], str]) -> list[str]:
-    lines = [f"import {m}" for m in draw.sample(("json", "re", "math", "sys", "random", "heapq", "itertools"), draw.between(1, 3))]
+    lines = [
+        f"import {m}"
+        for m in draw.sample(("json", "re", "math", "sys", "random", "heapq", "itertools"), draw.between(1, 3))
+    ]
     lines += ["", f"{names.upper()} = {draw.between(2, 4096)}", "", ""]
     for _ in range(draw.between(1, 4)):
         function, first, second, total = names.snake(), names.noun(), names.noun(), names.noun()
@@ -57,12 +66,13 @@ def _python(draw: Draw, names: _Names, comment: Callable[[], str]) -> list[str]:
         lines.append(f"        if {first}.{names.noun()} {draw.pick(('>', '<', '==', '!='))} {second}:")
         if draw.chance(0.5):
             lines.append(f"            # {comment()}")
-        lines.append(f"            {draw.pick(('continue', 'break', f'raise ValueError({first!r})', f'{second} += {draw.between(1, 9)}'))}")
+        step = draw.pick(("continue", "break", f"raise ValueError({first!r})", f"{second} += {draw.between(1, 9)}"))
+        lines.append(f"            {step}")
         lines.append(f"        {total}_map.setdefault({first}.{names.noun()}, []).append({first})")
         if draw.chance(0.5):
             lines.append(f"    return sorted({total}_map.items(), key=lambda pair: pair[{draw.below(2)}])")
         else:
-            lines.append(f"    return [{names.snake()}(x) for x in {total}_map if x is not None and x % {draw.between(2, 97)} == 0]")
+            lines.append(f"    return [{names.snake()}(x) for x in {total}_map if x % {draw.between(2, 97)} == 0]")
         lines += ["", ""]
     lines.append('if __name__ == "__main__":')
     lines.append(f"    print({names.snake()}({draw.between(1, 1000)}, {draw.between(1, 1000)}))")
@@ -70,19 +80,30 @@ def _python(draw: Draw, names: _Names, comment: Callable[[], str]) -> list[str]:
 
 
 def _java(draw: Draw, names: _Names, comment: Callable[[], str]) -> list[str]:
-    lines = [f"package com.example.{names.noun()};", "", "import java.util.*;", "", f"public class {names.type_name()} {{"]
+    lines = [
+        f"package com.example.{names.noun()};",
+        "",
+        "import java.util.*;",
+        "",
+        f"public class {names.type_name()} {{",
+    ]
     for _ in range(draw.between(1, 3)):
-        lines.append(f"    private final {draw.pick(_TYPES_JAVA)} {names.noun()}{names.noun().title()};")
+        lines += [f"    private final {draw.pick(_TYPES_JAVA)} {names.noun()}{names.noun().title()};"]
     for _ in range(draw.between(1, 4)):
         kind, first = draw.pick(_TYPES_JAVA[:3]), names.noun()
-        lines += ["", f"    // {comment()}", f"    public {kind} {names.camel()}(List<{names.type_name()}> {first}s, int {names.noun()}Limit) {{"]
+        lines += [
+            "",
+            f"    // {comment()}",
+            f"    public {kind} {names.camel()}(List<{names.type_name()}> {first}s, int {names.noun()}Limit) {{",
+        ]
         lines.append(f"        {kind} result = {draw.between(0, 99)};")
         lines.append(f"        for (var {first} : {first}s) {{")
         lines.append(f"            if ({first}.get{names.noun().title()}() > {draw.between(1, 512)}) {{")
         lines.append(f"                result += {first}.{names.camel()}({draw.between(1, 64)});")
         lines.append("            }")
         lines.append("        }")
-        lines.append(f"        return {draw.pick(('result', f'Math.max(result, {draw.between(1, 99)})', f'result * {draw.between(2, 9)}'))};")
+        value = draw.pick(("result", f"Math.max(result, {draw.between(1, 99)})", f"result * {draw.between(2, 9)}"))
+        lines.append(f"        return {value};")
         lines.append("    }")
     return [*lines, "}"]
 
@@ -95,9 +116,14 @@ def _c(draw: Draw, names: _Names, comment: Callable[[], str]) -> list[str]:
     lines += ["};", ""]
     for _ in range(draw.between(1, 3)):
         first = names.noun()
-        lines += [f"/* {comment()} */", f"static {draw.pick(_TYPES_C)} {names.snake()}(struct {struct} *{first}, size_t n)", "{"]
+        lines += [
+            f"/* {comment()} */",
+            f"static {draw.pick(_TYPES_C)} {names.snake()}(struct {struct} *{first}, size_t n)",
+            "{",
+        ]
         lines += [f"    size_t i, total = {draw.between(0, 64)};", "    for (i = 0; i < n; i++) {"]
-        lines.append(f"        if ({first}[i].{names.noun()}_{names.noun()} {draw.pick(('>=', '<', '=='))} {draw.between(1, 999)})")
+        sign = draw.pick((">=", "<", "=="))
+        lines.append(f"        if ({first}[i].{names.noun()}_{names.noun()} {sign} {draw.between(1, 999)})")
         lines.append(f"            total {draw.pick(('+=', '^=', '-='))} {first}[i].{names.noun()}_{names.noun()};")
         lines += ["    }", "    return total;", "}", ""]
     lines += ["int main(void)", "{", f'    printf("%d\\n", {draw.between(1, 9999)});', "    return 0;", "}"]
@@ -112,7 +138,12 @@ def _sql(draw: Draw, names: _Names, comment: Callable[[], str]) -> list[str]:
         lines += [f"-- {comment()}", f"SELECT t.{one}_id, COUNT(*) AS {two}_count, AVG(o.{three}_total) AS avg_{three}"]
         lines += [f"FROM {table} AS t", f"LEFT JOIN {other} AS o ON o.{one}_id = t.{one}_id"]
         lines += [f"WHERE t.{two}_status = '{names.noun()}' AND o.{three}_total > {draw.between(1, 9999)}"]
-        lines += [f"GROUP BY t.{one}_id", f"HAVING COUNT(*) >= {draw.between(1, 50)}", f"ORDER BY {two}_count DESC LIMIT {draw.between(5, 500)};", ""]
+        lines += [
+            f"GROUP BY t.{one}_id",
+            f"HAVING COUNT(*) >= {draw.between(1, 50)}",
+            f"ORDER BY {two}_count DESC LIMIT {draw.between(5, 500)};",
+            "",
+        ]
     return lines[:-1]
 
 
@@ -120,11 +151,17 @@ def _javascript(draw: Draw, names: _Names, comment: Callable[[], str]) -> list[s
     lines = [f"const {names.upper()} = {draw.between(1, 9999)};", ""]
     for _ in range(draw.between(1, 4)):
         first, second = names.noun(), names.noun()
-        lines += [f"// {comment()}", f"export async function {names.camel()}({first}, {{ {second} = {draw.between(1, 99)} }} = {{}}) {{"]
+        lines += [
+            f"// {comment()}",
+            f"export async function {names.camel()}({first}, {{ {second} = {draw.between(1, 99)} }} = {{}}) {{",
+        ]
         lines.append(f"  const response = await fetch(`/api/{names.noun()}s/${{{first}.id}}`);")
         lines.append(f"  if (!response.ok) throw new Error('{names.snake()}');")
         lines.append("  const items = await response.json();")
-        lines.append(f"  return items.filter((item) => item.{names.noun()} {draw.pick(('>', '<', '==='))} {second}).map((item) => item.{names.camel()}());")
+        sign = draw.pick((">", "<", "==="))
+        lines.append(
+            f"  return items.filter((item) => item.{names.noun()} {sign} {second}).map((x) => x.{names.camel()}());"
+        )
         lines += ["}", ""]
     return lines[:-1]
 

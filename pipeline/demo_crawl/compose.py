@@ -28,8 +28,7 @@ def _sections(draw: Draw, writer: Writer, low: int, high: int) -> list[Block]:
         if heading not in used:
             used.add(heading)
             blocks.append(Block("h", (heading,)))
-        for _ in range(draw.between(1, 3)):
-            blocks.append(_paragraph(draw, writer, 2, 5))
+        blocks.extend(_paragraph(draw, writer, 2, 5) for _ in range(draw.between(1, 3)))
         mark = draw.unit()
         if mark < 0.14:
             blocks.append(_items(draw, writer, 3, 5, "ul" if mark < 0.08 else "ol"))
@@ -86,7 +85,12 @@ def _slang(draw: Draw, writer: Writer) -> list[Block]:
 def _qa(draw: Draw, writer: Writer) -> list[Block]:
     blocks = [_paragraph(draw, writer, 2, 4)]
     for _ in range(draw.between(2, 5)):
-        answer, question = {"ko": ("답변", "추가 질문"), "en": ("Answer", "Question"), "ja": ("回答", "補足"), "zh": ("回答", "补充")}.get(writer.language, ("A", "Q"))
+        answer, question = {
+            "ko": ("답변", "추가 질문"),
+            "en": ("Answer", "Question"),
+            "ja": ("回答", "補足"),
+            "zh": ("回答", "补充"),
+        }.get(writer.language, ("A", "Q"))
         blocks.append(Block("h", (answer if draw.chance(0.8) else question,)))
         blocks.extend(_paragraph(draw, writer, 2, 4) for _ in range(draw.between(1, 3)))
     return blocks
@@ -106,7 +110,10 @@ def _code(draw: Draw, writer: Writer, language: str, prose: bool) -> list[Block]
 
 
 def _mathematics(draw: Draw, language: str) -> list[Block]:
-    labels = {"ko": ("정의", "정리", "증명", "예제", "풀이"), "en": ("Definition", "Theorem", "Proof", "Example", "Solution")}
+    labels = {
+        "ko": ("정의", "정리", "증명", "예제", "풀이"),
+        "en": ("Definition", "Theorem", "Proof", "Example", "Solution"),
+    }
     blocks: list[Block] = []
     for number in range(1, draw.between(3, 8)):
         if draw.chance(0.7):
@@ -134,7 +141,13 @@ def compose(content: str, style: str, *seed: int | str) -> Document:
     """
     draw = Draw(*seed)
     language = draw.weighted(_PROSE[content]) if content in _PROSE else content
-    topic = "technology" if (content, language) == ("code", "ko") else "computing" if content == "code" else draw.pick(topics_of(language))
+    topic = (
+        "technology"
+        if (content, language) == ("code", "ko")
+        else "computing"
+        if content == "code"
+        else draw.pick(topics_of(language))
+    )
     writer = writer_for(language, draw, topic, style)
     title = writer.title()
     if style == "news":

@@ -14,8 +14,9 @@ UNSPACED = frozenset({"ja", "zh"})
 class Block(NamedTuple):
     """A piece of main content.
 
-    kind: ``p`` (lines are the sentences of one paragraph), ``h`` (heading), ``ul``, ``ol`` (a line an item), ``quote``,
-    ``pre`` (a line a line of code), ``table`` (cells separated by tabs), ``links`` (a line a link), ``math`` (display formula in TeX).
+    kind: ``p`` (lines are the sentences of one paragraph), ``h`` (heading), ``ul``, ``ol`` (a line an item),
+    ``quote``, ``pre`` (a line a line of code), ``table`` (cells separated by tabs), ``links`` (a line a link), ``math``
+    (display formula in TeX).
     """
 
     kind: str

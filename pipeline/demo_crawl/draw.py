@@ -1,8 +1,8 @@
 """Random draws that are the same on every machine and in every Python.
 
-``random.Random`` promises that ``random()`` keeps its sequence for an integer seed, and nothing of the kind for ``choice``
-or ``shuffle``; so all draws are made of ``random()`` here, with additions, multiplications and divisions only (IEEE 754 rounds
-those exactly; ``exp`` and ``log`` differ between C libraries). ``hash()`` is never used.
+``random.Random`` promises that ``random()`` keeps its sequence for an integer seed, and nothing of the kind for
+``choice`` or ``shuffle``; so all draws are made of ``random()`` here, with additions, multiplications and divisions
+only (IEEE 754 rounds those exactly; ``exp`` and ``log`` differ between C libraries). ``hash()`` is never used.
 """
 
 import random

@@ -31,33 +31,32 @@ def _spam(draw: Draw, language: str, style: str) -> Document:
     if style in ("gambling", "loan"):
         words = table[f"{style}_words"].split()
         title = _fill(draw, draw.pick(table[style]), words)
-        for _ in range(draw.between(6, 30)):
-            blocks.append(Block("p", (_fill(draw, draw.pick(table[style]), words),)))
+        count = draw.between(6, 30)
+        blocks = [Block("p", (_fill(draw, draw.pick(table[style]), words),)) for _ in range(count)]
     elif style == "stuffing":
         words = draw.sample(table["stuffing_words"].split(), draw.between(5, 20))
         title = " ".join(words[:4])
-        for _ in range(draw.between(3, 10)):
-            blocks.append(Block("p", (" ".join(draw.pick(words) for _ in range(draw.between(20, 80))),)))
+        count = draw.between(3, 10)
+        blocks = [
+            Block("p", (" ".join([draw.pick(words) for _ in range(draw.between(20, 80))]),)) for _ in range(count)
+        ]
     elif style == "repeated":
         words = table["stuffing_words"].split()
         lines = [_fill(draw, draw.pick(table["splog"]), words) for _ in range(draw.between(1, 3))]
         title = lines[0]
-        for i in range(draw.between(12, 60)):
-            blocks.append(Block("p", (lines[i % len(lines)],)))
+        blocks = [Block("p", (lines[i % len(lines)],)) for i in range(draw.between(12, 60))]
     elif style == "linkfarm":
         words = table["stuffing_words"].split()
         title = " | ".join(draw.sample(words, 3))
-        items = tuple(
-            f"{draw.pick(words)} {draw.pick(words)} {draw.between(1, 999)}" for _ in range(draw.between(60, 220))
-        )
-        blocks.append(Block("links", items))
+        count = draw.between(60, 220)
+        items = [f"{draw.pick(words)} {draw.pick(words)} {draw.between(1, 999)}" for _ in range(count)]
+        blocks = [Block("links", tuple(items))]
     else:
         words = draw.sample(table["stuffing_words"].split(), 3)
         title = f"{words[0]} {words[1]} {draw.between(1, 99)}"
         for _ in range(draw.between(3, 7)):
-            blocks.append(
-                Block("p", tuple(_fill(draw, draw.pick(table["splog"]), words) for _ in range(draw.between(1, 3))))
-            )
+            lines = [_fill(draw, draw.pick(table["splog"]), words) for _ in range(draw.between(1, 3))]
+            blocks += [Block("p", tuple(lines))]
     return Document(title, tuple(blocks), language, style, style, "spam")
 
 

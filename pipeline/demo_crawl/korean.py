@@ -179,7 +179,7 @@ class KoreanVoice:
         return "".join(parts)
 
     def sentence_from(self, pattern: str, joined: bool = True) -> str:
-        """The pattern as one sentence with a full stop unless it has an end; ``joined`` allows a connector before it."""
+        """The pattern as one sentence with a full stop unless it has an end; ``joined`` allows a connector."""
         draw, patterns = self.draw, korean_patterns()
         text = self.fill(pattern)
         if joined and pattern[0] == "{" and not pattern.startswith("{when"):

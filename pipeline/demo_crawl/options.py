@@ -35,8 +35,8 @@ class DemoCrawlOptions:
     korean_share: float = 0.45
     near_share: float = 0.14
     exact_share: float = 0.07
-    spam_share: float = 0.11
-    junk_share: float = 0.20
+    spam_share: float = 0.13
+    junk_share: float = 0.23
     broken_share: float = 0.01
     truncate_last: bool = True
     requests: bool = True
@@ -59,7 +59,7 @@ class DemoCrawlOptions:
         total = self.near_share + self.exact_share + self.spam_share + self.junk_share
         if total > 1:
             raise RecipeError(
-                f"demo crawl: near_share, exact_share, spam_share and junk_share add up to {total:.3g}, which is more than 1"
+                f"demo crawl: near_share, exact_share, spam_share and junk_share add up to {total:.3g}, more than 1"
             )
         if self.start % self.pages_per_file:
             raise RecipeError(

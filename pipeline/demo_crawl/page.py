@@ -26,6 +26,8 @@ __all__ = ["Page", "Pages", "captured_at"]
 
 #: Earlier members of a near group that a page is compared with, besides the original.
 NEIGHBOURS = 7
+#: Groups whose members repeat the bytes of the original.
+_SAME_BYTES = ("copy", "recapture", "twin")
 _START_DAYS = 20089  # 2025-01-01 in days since 1970
 
 
@@ -78,7 +80,7 @@ def _hostile(draw: Draw, html: str) -> str:
 
 
 def encoded(html: str, charset: str) -> bytes:
-    """``html`` in a character set; what the set lacks becomes a character reference. UTF-16 is little-endian with a mark."""
+    """``html`` in a character set; what it lacks becomes a character reference. UTF-16 is little-endian with a mark."""
     if charset == "utf-16":
         return b"\xff\xfe" + html.encode("utf-16-le")
     return html.encode(charset, "xmlcharrefreplace")
@@ -111,15 +113,15 @@ class Pages:
     def site(self, plan: PagePlan) -> Site:
         """The site of a page; pages that repeat the original's bytes have the original's site."""
         seed = self.options.seed
-        home = plan.original if plan.group is not None and plan.group.kind in ("copy", "recapture") else plan.index
+        home = plan.original if plan.group is not None and plan.group.kind in _SAME_BYTES else plan.page
         draw = Draw(seed, "site-of", home)
         language = self.document(plan.original).language if plan.content in ("code", "math", "other") else plan.content
         return site_of(seed, language, plan.kind if plan.kind == "spam" else plan.style, draw.octave(OCTAVES))
 
     def url(self, plan: PagePlan, site: Site) -> str:
         """The page's address: unique but for recaptures, which repeat their original's."""
-        recapture = plan.group is not None and plan.group.kind == "recapture"
-        index = plan.original if recapture else plan.index
+        recapture = plan.group is not None and plan.group.kind in ("recapture", "twin")
+        index = plan.original if recapture else plan.page
         draw = Draw(self.options.seed, "url", index)
         scheme = "https" if draw.chance(0.8) else "http"
         path = {
@@ -141,10 +143,10 @@ class Pages:
     def _body(self, plan: PagePlan, site: Site, document: Document) -> bytes:
         """Bytes of the HTML; copies and recaptures repeat those of the original."""
         seed = self.options.seed
-        same = plan.group is not None and plan.group.kind in ("copy", "recapture")
-        index = plan.original if same else plan.index
+        same = plan.group is not None and plan.group.kind in _SAME_BYTES
+        index = plan.original if same else plan.page
         html = render(document, site, captured_at(index), seed, "render", index)
-        draw = Draw(seed, "body", plan.index)
+        draw = Draw(seed, "body", plan.page)
         if plan.kind == "hostile":
             html = _hostile(draw, html)
         if plan.kind == "login":
@@ -167,7 +169,9 @@ class Pages:
         options, plan = self.options, plan_of(self.options, index)
         seed, document, site = options.seed, self.document(index), self.site(plan)
         draw = Draw(seed, "wire", index)
-        url, captured = self.url(plan, site), captured_at(index)
+        url = self.url(plan, site)
+        twin = plan.group is not None and plan.group.kind == "twin"
+        captured = captured_at(plan.original if twin else index)
         status, media, headers = "200 OK", "text/html", []
         if plan.kind == "media":
             media, body = media_body(seed, "media", index)
@@ -207,12 +211,12 @@ class Pages:
         revisit = plan.kind == "revisit"
         headers = [
             ("WARC-Type", "revisit" if revisit else "response"),
-            ("WARC-Record-ID", self._id(plan.index, "response")),
+            ("WARC-Record-ID", self._id(plan.page, "response")),
             ("WARC-Date", captured),
             ("WARC-Target-URI", url),
-            ("WARC-IP-Address", f"192.0.2.{plan.index % 254 + 1}"),
+            ("WARC-IP-Address", f"192.0.2.{plan.page % 254 + 1}"),
             ("Content-Type", "application/http; msgtype=response"),
-            ("WARC-Payload-Digest", digest(body if not revisit else b"revisited %d" % plan.index)),
+            ("WARC-Payload-Digest", digest(body if not revisit else b"revisited %d" % plan.page)),
             ("WARC-Block-Digest", digest(block)),
         ]
         if revisit:
@@ -230,10 +234,10 @@ class Pages:
         block = f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: algok-demo\r\nAccept: text/html\r\n\r\n".encode()
         headers = [
             ("WARC-Type", "request"),
-            ("WARC-Record-ID", self._id(plan.index, "request")),
+            ("WARC-Record-ID", self._id(plan.page, "request")),
             ("WARC-Date", captured),
             ("WARC-Target-URI", url),
-            ("WARC-Concurrent-To", self._id(plan.index, "response")),
+            ("WARC-Concurrent-To", self._id(plan.page, "response")),
             ("Content-Type", "application/http; msgtype=request"),
             ("WARC-Block-Digest", digest(block)),
         ]
@@ -250,9 +254,18 @@ class Pages:
         return "status", "none"
 
     def _truth(
-        self, plan: PagePlan, site: Site, document: Document, url: str, captured: str, status: int, media: str,
-        by_http: bool, label: str, coding: str,
-    ) -> dict[str, Any]:  # fmt: skip
+        self,
+        plan: PagePlan,
+        site: Site,
+        document: Document,
+        url: str,
+        captured: str,
+        status: int,
+        media: str,
+        by_http: bool,
+        label: str,
+        coding: str,
+    ) -> dict[str, Any]:
         has_text = plan.kind not in ("media", "redirect", "missing", "revisit", "empty")
         text = text_of(document) if has_text else None
         expected, quality = self._expected(plan, document)
@@ -261,11 +274,11 @@ class Pages:
         group, original = plan.group, plan.original
         similarity = None
         if group is not None:
-            similarity = jaccard(self._shingles(original), self._shingles(plan.index)) if plan.edit else 1.0
+            similarity = jaccard(self._shingles(original), self._shingles(plan.page)) if plan.edit else 1.0
         return {
-            "index": plan.index,
+            "index": plan.page,
             "kind": "revisit" if plan.kind == "revisit" else "response",
-            "record_id": self._id(plan.index, "response"),
+            "record_id": self._id(plan.page, "response"),
             "url": url,
             "host": site.host,
             "captured": captured,
@@ -301,13 +314,18 @@ class Pages:
         group = plan.group
         if group is None or group.kind != "near" or plan.member == 0:
             return []
-        mine = self._shingles(plan.index)
+        mine = self._shingles(plan.page)
         earlier = group.members[: plan.member]
         others = earlier[:1] + earlier[max(1, plan.member - NEIGHBOURS) :]
         return [
             (
-                group.name, other, plan.index, self._id(other, "response"), self._id(plan.index, "response"), document.language,
+                group.name,
+                other,
+                plan.page,
+                self._id(other, "response"),
+                self._id(plan.page, "response"),
+                document.language,
                 jaccard(self._shingles(other), mine),
             )
             for other in others
-        ]  # fmt: skip
+        ]

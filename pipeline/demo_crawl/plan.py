@@ -1,9 +1,9 @@
 """Which page is what: groups of duplicates by index arithmetic, everything else by a draw of (seed, index).
 
-The indices are cut into blocks (0-255, 256-511, 512-1023, 1024-2047, 2048-4095, then 4,096 each). A block's groups are drawn
-from (seed, block) and live within it, so that a page knows its group and all its members without any other page having
-been written: generation streams, and any range can be written alone. Blocks are small at first so that small crawls
-hold whole groups too.
+The indices are cut into blocks (0-255, 256-511, 512-1023, 1024-2047, 2048-4095, then 4,096 each). A block's groups are
+drawn from (seed, block) and live within it, so that a page knows its group and all its members without any other page
+having been written: generation streams, and any range can be written alone. Blocks are small at first so that small
+crawls hold whole groups too.
 """
 
 from functools import lru_cache
@@ -24,20 +24,29 @@ _EQUAL_SHARE = 0.06
 
 #: Pages that are not documents, with weights.
 _JUNK = (
-    ("listing", 34), ("error", 13), ("login", 7), ("short", 22), ("media", 9), ("redirect", 4), ("missing", 5), ("revisit", 3),
-    ("empty", 3), ("hostile", 0.5),
-)  # fmt: skip
+    *(("listing", 34), ("error", 13), ("login", 7), ("short", 22), ("media", 9), ("redirect", 4), ("missing", 5)),
+    *(("revisit", 3), ("empty", 3), ("hostile", 0.5)),
+)
 _SPAM = (("gambling", 5), ("loan", 4), ("stuffing", 4), ("repeated", 3), ("linkfarm", 3), ("splog", 6))
-_EXACT_KINDS = (("copy", 35), ("template", 45), ("recapture", 20))
+_EXACT_KINDS = (("copy", 35), ("template", 45), ("recapture", 15), ("twin", 5))
 #: Breakage, with weights and the reader step that must fail (None: the page must survive).
 BREAKAGE: tuple[tuple[tuple[str, str | None], float], ...] = (
-    (("flipped-byte", "gzip"), 2), (("bad-header", "header"), 1), (("length-long", "length"), 1), (("length-short", "length"), 1),
-    (("bad-http", "http"), 1), (("bad-byte", None), 3), (("noise-bytes", None), 1),
-)  # fmt: skip
+    (("flipped-byte", "gzip"), 2),
+    (("bad-header", "header"), 1),
+    (("length-long", "length"), 1),
+    (("length-short", "length"), 1),
+    (("bad-http", "http"), 1),
+    (("bad-byte", None), 3),
+    (("noise-bytes", None), 1),
+)
 
 
 class Group(NamedTuple):
-    """Pages that share one document. ``kind``: near, copy, template or recapture; ``members`` are page indices, ascending."""
+    """Pages that share one document.
+
+    kind: near; copy (same bytes at another URL); template (same text in another page); recapture (same URL and bytes,
+    later); twin (same URL, time and bytes). members: page indices, ascending.
+    """
 
     name: str
     kind: str
@@ -45,13 +54,13 @@ class Group(NamedTuple):
 
 
 class PagePlan(NamedTuple):
-    """What page ``index`` is.
+    """What page number ``page`` is.
 
     kind: document, spam, or one of the junk kinds. content: class of text (a language, code or math); style within it.
     original: page whose document this one repeats or edits (itself, outside groups). member: 0 for the original.
     """
 
-    index: int
+    page: int
     kind: str
     content: str
     style: str

@@ -14,58 +14,49 @@ DIALECTS = ("article", "divs", "table", "tistory", "naver", "wordpress", "hexo",
 #: Hosts of a pool: 2^k - 1 ranks with about Zipf page counts.
 OCTAVES = 15
 
-_ROMAN = [
-    "garam",
-    "nuri",
-    "dasom",
-    "hanbit",
-    "saebyeok",
-    "pureun",
-    "deulkkot",
-    "naru",
-    "onnuri",
-    "mirinae",
-    "achim",
-    "solbaram",
-    "neulbom",
-    "yeoul",
-    "dalbit",
-    "gangbyeon",
-    "maru",
-    "sodam",
-    "haeoreum",
-    "eunhasu",
-    "birch",
-    "cobalt",
-    "drift",
-    "ember",
-    "fjord",
-    "grove",
-    "hazel",
-    "iris",
-    "jade",
-    "kelp",
-    "linden",
-    "meadow",
-    "north",
-    "opal",
-]
+_ROMAN_TEXT = (
+    "garam nuri dasom hanbit saebyeok pureun naru onnuri mirinae achim solbaram neulbom yeoul dalbit gangbyeon maru "
+    "sodam haeoreum eunhasu birch cobalt drift ember fjord grove hazel iris jade kelp linden meadow north opal"
+)
+_ROMAN = tuple(_ROMAN_TEXT.split())
 
 #: (charset, how it is declared) with weights. The charset is a Python codec name.
 _CHARSETS: dict[str, tuple[tuple[tuple[str, str], float], ...]] = {
     "ko": (
-        (("utf-8", "both"), 44), (("utf-8", "meta"), 22), (("utf-8", "http"), 10), (("utf-8", "none"), 4),
-        (("cp949", "http"), 5), (("cp949", "meta"), 6), (("cp949", "none"), 5), (("cp949", "both"), 3), (("utf-16", "none"), 1),
+        (("utf-8", "both"), 44),
+        (("utf-8", "meta"), 22),
+        (("utf-8", "http"), 10),
+        (("utf-8", "none"), 4),
+        (("cp949", "http"), 5),
+        (("cp949", "meta"), 6),
+        (("cp949", "none"), 5),
+        (("cp949", "both"), 3),
+        (("utf-16", "none"), 1),
     ),
     "ja": (
-        (("utf-8", "both"), 60), (("cp932", "meta"), 9), (("cp932", "none"), 6), (("cp932", "http"), 5), (("euc_jp", "meta"), 8),
-        (("euc_jp", "none"), 3), (("utf-8", "none"), 9),
+        (("utf-8", "both"), 60),
+        (("cp932", "meta"), 9),
+        (("cp932", "none"), 6),
+        (("cp932", "http"), 5),
+        (("euc_jp", "meta"), 8),
+        (("euc_jp", "none"), 3),
+        (("utf-8", "none"), 9),
     ),
     "zh": (
-        (("utf-8", "both"), 66), (("gb18030", "meta"), 14), (("gb18030", "http"), 8), (("gb18030", "none"), 5), (("utf-8", "none"), 7),
+        (("utf-8", "both"), 66),
+        (("gb18030", "meta"), 14),
+        (("gb18030", "http"), 8),
+        (("gb18030", "none"), 5),
+        (("utf-8", "none"), 7),
     ),
-    "en": ((("utf-8", "both"), 60), (("utf-8", "meta"), 20), (("utf-8", "none"), 10), (("cp1252", "http"), 9), (("utf-16", "none"), 1)),
-}  # fmt: skip
+    "en": (
+        (("utf-8", "both"), 60),
+        (("utf-8", "meta"), 20),
+        (("utf-8", "none"), 10),
+        (("cp1252", "http"), 9),
+        (("utf-16", "none"), 1),
+    ),
+}
 _LATIN = ((("utf-8", "both"), 70), (("utf-8", "none"), 10), (("cp1252", "meta"), 20))
 
 
@@ -117,10 +108,15 @@ def site_of(seed: int, language: str, style: str, rank: int) -> Site:
 
     def footer(text: str) -> str:
         for slot, value in (
-            ("{name}", name), ("{person}", writer.person()), ("{place}", "중앙"), ("{number}", str(draw.between(2, 99))),
-            ("{number2}", str(draw.between(10, 99))), ("{number3}", str(draw.between(100, 999))),
-            ("{number5}", str(draw.between(10000, 99999))), ("{year}", str(draw.between(2016, 2025))),
-        ):  # fmt: skip
+            ("{name}", name),
+            ("{person}", writer.person()),
+            ("{place}", "중앙"),
+            ("{number}", str(draw.between(2, 99))),
+            ("{number2}", str(draw.between(10, 99))),
+            ("{number3}", str(draw.between(100, 999))),
+            ("{number5}", str(draw.between(10000, 99999))),
+            ("{year}", str(draw.between(2016, 2025))),
+        ):
             text = text.replace(slot, value)
         return text
 

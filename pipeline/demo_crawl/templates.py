@@ -1,7 +1,10 @@
 """HTML of a document within its site's template."""
 
 import re
+import tomllib
+from functools import cache
 from html import escape
+from importlib.resources import files
 
 from algok.pipeline.demo_crawl.document import Block, Document, lines_of
 from algok.pipeline.demo_crawl.draw import Draw
@@ -11,73 +14,75 @@ __all__ = ["WEB_NAMES", "mathml", "render"]
 
 #: Codec to the label that pages write.
 WEB_NAMES = {
-    "utf-8": "utf-8", "cp949": "euc-kr", "cp932": "Shift_JIS", "euc_jp": "EUC-JP", "gb18030": "gb2312", "cp1252": "iso-8859-1",
+    "utf-8": "utf-8",
+    "cp949": "euc-kr",
+    "cp932": "Shift_JIS",
+    "euc_jp": "EUC-JP",
+    "gb18030": "gb2312",
+    "cp1252": "iso-8859-1",
     "utf-16": "utf-16",
-}  # fmt: skip
+}
 
 _INLINE_TEX = re.compile(r"\$([^$]+)\$")
 
-# Where the main content goes in a page of each dialect; T title, C content, M meta line, N nav, S side, R remarks, F footer.
-_SKELETONS = {
-    "article": '<header class="{x}header"><div class="{x}logo">{name}</div><nav>{N}</nav></header>\n<main>\n<article>\n<h1>{T}</h1>\n'
-    '<p class="{x}byline"><time>{date}</time></p>\n{C}\n</article>\n{R}\n</main>\n<aside>{S}</aside>\n<footer>{F}</footer>',
-    "divs": '<div id="{x}wrap"><div class="{x}top"><div class="{x}gnb">{N}</div></div>\n<div class="{x}container"><div class="{x}left">'
-    '<div class="{x}box"><div class="{x}tit">{T}</div><div class="{x}info">{date}</div>\n<div class="{x}content">{C}</div></div>\n{R}'
-    '</div><div class="{x}right">{S}</div></div>\n<div class="{x}bottom">{F}</div></div>',
-    "table": '<TABLE width=900 border=0 cellpadding=0 cellspacing=0 align=center>\n<TR><TD colspan=2 bgcolor=#eeeeee>{N}</TD></TR>\n'
-    '<TR><TD width=180 valign=top>{S}</TD>\n<TD valign=top><TABLE width=100% border=0><TR><TD class=title><B><FONT size=4>{T}</FONT></B>'
-    '</TD></TR>\n<TR><TD align=right><FONT size=1 color=#888888>{date}</FONT></TD></TR>\n<TR><TD class=content>{C}</TD></TR></TABLE>\n{R}'
-    '</TD></TR>\n<TR><TD colspan=2 align=center><FONT size=1>{F}</FONT></TD></TR></TABLE>',
-    "tistory": '<div id="wrap"><header id="header"><h1><a href="/">{name}</a></h1><div class="area_gnb">{N}</div></header>\n'
-    '<div id="container"><main class="main"><div id="mArticle"><div class="area_title"><h3 class="tit_post">{T}</h3>'
-    '<span class="txt_detail">{date}</span></div>\n<div class="area_view"><div class="tt_article_useless_p_margin contents_style">{C}'
-    '</div></div>\n{R}</div></main><aside class="area_aside">{S}</aside></div>\n<footer id="footer">{F}</footer></div>',
-    "naver": '<div id="head-skin"><div class="blog_menu">{N}</div></div>\n<div id="post-area"><div class="se-viewer"><div class="'
-    'se-component se-documentTitle"><div class="pcol1"><h3 class="se_textarea">{T}</h3></div><span class="se_publishDate">{date}</span></div>'
-    '\n<div class="se-main-container">{C}</div></div>\n{R}</div><div id="left-area">{S}</div>\n<div id="copyright">{F}</div>',
-    "wordpress": '<div id="page" class="hfeed site"><header id="masthead" class="site-header"><p class="site-title">{name}</p>'
-    '<nav id="site-navigation" class="main-navigation">{N}</nav></header>\n<div id="content" class="site-content"><main id="main" '
-    'class="site-main"><article class="post hentry"><header class="entry-header"><h1 class="entry-title">{T}</h1><div class="entry-meta">'
-    '{date}</div></header>\n<div class="entry-content">{C}</div></article>\n{R}</main></div><div id="secondary" class="widget-area">{S}'
-    '</div>\n<footer id="colophon" class="site-footer">{F}</footer></div>',
-    "hexo": '<div class="container use-motion"><header class="header"><div class="brand">{name}</div><nav class="site-nav">{N}</nav>'
-    '</header>\n<main id="main" class="main"><div class="main-inner"><div class="content-wrap"><div id="posts" class="posts-expand">'
-    '<article class="post post-type-normal"><h1 class="post-title">{T}</h1><div class="post-meta">{date}</div>\n<div class="post-body">{C}'
-    '</div></article></div></div>{R}<aside id="sidebar" class="sidebar">{S}</aside></div></main>\n<footer class="footer">{F}</footer></div>',
-    "wiki": '<div id="mw-page-base"></div><div id="content" class="mw-body"><h1 id="firstHeading" class="firstHeading">{T}</h1>\n'
-    '<div id="bodyContent"><div id="mw-content-text" class="mw-parser-output">{C}</div></div></div>\n{R}<div id="mw-navigation">{N}'
-    '<div id="mw-panel">{S}</div></div>\n<div id="footer">{F}</div>',
-}  # fmt: skip
+
+@cache
+def _skeletons() -> dict[str, str]:
+    """Body of a page of each dialect; the letters are explained in the file."""
+    return tomllib.loads(files(__package__).joinpath("skeletons.toml").read_text(encoding="utf-8"))
+
 
 _MATH_TOKEN = re.compile(r"\\[a-zA-Z]+|[a-zA-Z]|[0-9.]+|[^\s]")
 _MATH_NAMES = {
-    "\\alpha": "α", "\\beta": "β", "\\lambda": "λ", "\\sum": "∑", "\\int": "∫", "\\le": "≤", "\\ge": "≥", "\\infty": "∞",
-    "\\to": "→", "\\cdot": "⋅", "\\in": "∈", "\\pi": "π", "\\theta": "θ", "\\epsilon": "ϵ", "\\partial": "∂", "\\times": "×",
-    "\\sigma": "σ", "\\mu": "μ", "\\ne": "≠", "\\approx": "≈", "\\forall": "∀",
-}  # fmt: skip
+    "\\alpha": "α",
+    "\\beta": "β",
+    "\\lambda": "λ",
+    "\\sum": "∑",
+    "\\int": "∫",
+    "\\le": "≤",
+    "\\ge": "≥",
+    "\\infty": "∞",
+    "\\to": "→",
+    "\\cdot": "⋅",
+    "\\in": "∈",
+    "\\pi": "π",
+    "\\theta": "θ",
+    "\\epsilon": "ϵ",
+    "\\partial": "∂",
+    "\\times": "×",
+    "\\sigma": "σ",
+    "\\mu": "μ",
+    "\\ne": "≠",
+    "\\approx": "≈",
+    "\\forall": "∀",
+}
 
 
 def mathml(tex: str, display: bool) -> str:
     """MathML whose annotation carries the TeX; the presentation part is a flat row of its tokens."""
     row = []
-    for token in _MATH_TOKEN.findall(tex):
-        if token in "{}^_&" or token in ("\\frac", "\\sqrt", "\\left", "\\right", "\\mathbf", "\\mathrm"):
+    for piece in _MATH_TOKEN.findall(tex):
+        if piece in "{}^_&" or piece in ("\\frac", "\\sqrt", "\\left", "\\right", "\\mathbf", "\\mathrm"):
             continue
-        shown = escape(_MATH_NAMES.get(token, token.lstrip("\\")), quote=False)
-        kind = "mn" if token[0].isdigit() else "mi" if token[0].isalpha() or token[0] == "\\" else "mo"
+        shown = escape(_MATH_NAMES.get(piece, piece.lstrip("\\")), quote=False)
+        kind = "mn" if piece[0].isdigit() else "mi" if piece[0].isalpha() or piece[0] == "\\" else "mo"
         row.append(f"<{kind}>{shown}</{kind}>")
     mode = ' display="block"' if display else ""
     return (
         f'<math xmlns="http://www.w3.org/1998/Math/MathML"{mode}><semantics><mrow>{"".join(row)}</mrow>'
-        f'<annotation encoding="application/x-tex">{escape(tex, quote=False)}</annotation></semantics></math>'
+        f'<annotation encoding="application/x-tex">{_text(tex)}</annotation></semantics></math>'
     )
+
+
+def _text(text: str) -> str:
+    return escape(text, quote=False)
 
 
 def _inline(line: str, use_mathml: bool) -> str:
     if use_mathml and "$" in line:
         parts = _INLINE_TEX.split(line)
-        return "".join([mathml(part, False) if i & 1 else escape(part, quote=False) for i, part in enumerate(parts)])
-    return escape(line, quote=False)
+        return "".join([mathml(part, False) if i & 1 else _text(part) for i, part in enumerate(parts)])
+    return _text(line)
 
 
 def _block_html(block: Block, site: Site, language: str, use_mathml: bool) -> str:
@@ -92,7 +97,7 @@ def _block_html(block: Block, site: Site, language: str, use_mathml: bool) -> st
         if site.dialect == "divs":
             return f"<div>{lines[0]}</div>\n"
         if site.dialect == "naver":
-            return f'<div class="se-module se-module-text"><p class="se-text-paragraph"><span>{lines[0]}</span></p></div>\n'
+            return f'<div class="se-module se-module-text"><p class="se-text"><span>{lines[0]}</span></p></div>\n'
         return f"<p>{lines[0]}</p>\n"
     if kind == "h":
         return f"<B>{lines[0]}</B><BR>\n" if old else f"<h2>{lines[0]}</h2>\n"
@@ -106,22 +111,23 @@ def _block_html(block: Block, site: Site, language: str, use_mathml: bool) -> st
     if kind == "pre":
         return "<pre><code>" + "\n".join(lines) + "</code></pre>\n"
     if kind == "math":
-        shown = [mathml(tex, True) if use_mathml else f"$${escape(tex, quote=False)}$$" for tex in block.lines]
+        shown = [mathml(tex, True) if use_mathml else f"$${_text(tex)}$$" for tex in block.lines]
         return "".join([f"<p>{line}</p>\n" for line in shown])
-    rows = ["".join([f"<td>{escape(cell, quote=False)}</td>" for cell in line.split("\t")]) for line in block.lines]
+    rows = ["".join([f"<td>{_text(cell)}</td>" for cell in line.split("\t")]) for line in block.lines]
     return "<table>" + "".join([f"<tr>{row}</tr>" for row in rows]) + "</table>\n"
 
 
-def _links(titles: tuple[str, ...], draw: Draw, folder: str) -> str:
+def _links(titles: tuple[str, ...], draw: Draw) -> str:
     return (
-        "<ul>" + "".join([f'<li><a href="/{folder}/{draw.between(1, 99999)}">{escape(title, quote=False)}</a></li>' for title in titles])
+        "<ul>"
+        + "".join([f'<li><a href="/p/{draw.between(1, 99999)}">{_text(title)}</a></li>' for title in titles])
         + "</ul>"
-    )  # fmt: skip
+    )
 
 
 def _head(site: Site, document: Document, draw: Draw) -> str:
-    title = escape(document.title, quote=False)
-    lines = [f"<title>{title} - {escape(site.name, quote=False)}</title>"]
+    title = _text(document.title)
+    lines = [f"<title>{title} - {_text(site.name)}</title>"]
     label = WEB_NAMES[site.charset]
     if site.declared in ("meta", "both"):
         if site.dialect == "table" or draw.chance(0.3):
@@ -138,7 +144,8 @@ def _head(site: Site, document: Document, draw: Draw) -> str:
     )
     if draw.chance(0.6):
         lines.append(
-            "<script>window.dataLayer=window.dataLayer||[];function gtag(){dataLayer.push(arguments);}gtag('js',new Date());"
+            "<script>window.dataLayer=window.dataLayer||[];function gtag(){dataLayer.push(arguments);}"
+            "gtag('js',new Date());"
             f"gtag('config','UA-{draw.between(100000, 999999)}-1');</script>"
         )
     if document.style == "math":
@@ -164,21 +171,35 @@ def render(document: Document, site: Site, date: str, *seed: int | str) -> str:
         + "</ul>"
     )
     side = "".join(
-        [f'<div class="widget"><h4>{head}</h4>{_links(titles, draw, "p")}</div>\n' for head, titles in site.widgets]
+        [f'<div class="widget"><h4>{head}</h4>{_links(titles, draw)}</div>\n' for head, titles in site.widgets]
     )
     remarks = ""
     if site.comments and draw.chance(0.5):
-        remarks = '<div id="comments" class="comments"><h4>Comments</h4>' + "".join(
-            [f'<div class="comment"><b>user{draw.between(1, 999)}</b> <span>{escape(line, quote=False)}</span></div>' for line in site.comments]
-        ) + "</div>\n"  # fmt: skip
-    footer = "".join([f"<p>{escape(line, quote=False)}</p>" for line in site.footers])
+        remarks = (
+            '<div id="comments" class="comments"><h4>Comments</h4>'
+            + "".join(
+                [
+                    f'<div class="comment"><b>user{draw.between(1, 999)}</b> <span>{_text(line)}</span></div>'
+                    for line in site.comments
+                ]
+            )
+            + "</div>\n"
+        )
+    footer = "".join([f"<p>{_text(line)}</p>" for line in site.footers])
     if site.cookie:
         footer += f'<div class="cookie-notice" role="dialog">{site.cookie} <button>OK</button></div>'
-    body = _SKELETONS[site.dialect]
+    body = _skeletons()[site.dialect].strip()
     for slot, value in (
-        ("{x}", site.prefix), ("{name}", escape(site.name, quote=False)), ("{date}", date[:10]), ("{N}", nav), ("{S}", side),
-        ("{F}", footer), ("{R}", remarks), ("{T}", escape(document.title, quote=False)), ("{C}", "".join(content)),
-    ):  # fmt: skip
+        ("{x}", site.prefix),
+        ("{name}", _text(site.name)),
+        ("{date}", date[:10]),
+        ("{N}", nav),
+        ("{S}", side),
+        ("{F}", footer),
+        ("{R}", remarks),
+        ("{T}", _text(document.title)),
+        ("{C}", "".join(content)),
+    ):
         body = body.replace(slot, value, 1) if slot == "{C}" else body.replace(slot, value)
     doctype = (
         '<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN">'
@@ -192,4 +213,5 @@ def render(document: Document, site: Site, date: str, *seed: int | str) -> str:
         if draw.chance(0.5)
         else ""
     )
-    return f"{doctype}\n<html{lang}>\n<head>\n{_head(site, document, draw)}\n</head>\n{stray}<body>\n{body}\n{script}\n</body>\n</html>\n"
+    head = _head(site, document, draw)
+    return f"{doctype}\n<html{lang}>\n<head>\n{head}\n</head>\n{stray}<body>\n{body}\n{script}\n</body>\n</html>\n"

@@ -43,9 +43,7 @@ TRUTH = pa.schema(
         _field("quality", pa.string(), "high, medium, low, spam, boilerplate, none"),
         _field("exact_group", pa.string(), "hash of the true text: equal for equal texts in the whole crawl"),
         _field("group", pa.string(), "planned group of duplicates, or null"),
-        _field(
-            "group_kind", pa.string(), "near, copy (same bytes, other URL), template (same text), recapture (same URL)"
-        ),
+        _field("group_kind", pa.string(), "near, copy, template, recapture or twin: see README.txt"),
         _field("original", pa.int64(), "index of the group's original page"),
         _field("member", pa.int32(), "number within the group; 0 is the original"),
         _field("edit", pa.string(), "how the text differs from the original's, or null"),
@@ -69,7 +67,7 @@ PAIRS = pa.schema(
     ]
 )
 
-_README = """A synthetic crawl with known truth, written by `algok demo-crawl` (all text is generated; no real page is in it).
+_README = """A synthetic crawl with known truth, written by `algok demo-crawl`. All text is generated.
 
 seed {seed}, pages {first} to {last} in {files} file(s)
 
@@ -78,12 +76,18 @@ truth.parquet    a row per response or revisit record
 pairs.parquet    near-duplicate pairs with their exact similarity
 
 Similarity: Jaccard of the sets of word 5-grams of `text`, where a word is what white space separates, unchanged
-(no lower-casing, punctuation kept), and for ja and zh a character that is not white space. A text of at most five words
-is one shingle. `text` holds a line per paragraph, heading, list item, table row ("a | b") and line of code, without the title.
+(no lower-casing, punctuation kept), and for ja and zh a character that is not white space. A text of at most five
+words is one shingle. `text` holds a line per paragraph, heading, list item, table row ("a | b") and line of code,
+without the title.
 
-Page i depends on (seed, i) and the shares only: a crawl of fewer pages is a prefix of a crawl of more (but for the cut
-that `truncate_last` makes in its last file), and a range that starts at a file border equals that slice. Members of a group that lie beyond
-the last page are simply absent.
+Groups (`group_kind`): near (edited, in their own pages), copy (same bytes at another URL), template (same text in
+another page), recapture (same URL and bytes, later), twin (same URL, bytes and time). Texts of documents outside a
+common group are independent; spam, listings and error pages repeat each other as such pages do, without a group.
+`exact_group` is equal for equal texts, planned or not.
+
+Page i depends on (seed, i) and the shares only: a crawl of fewer pages is a prefix of a crawl of more (but for the
+cut that `truncate_last` makes in its last file), and a range that starts at a file border equals that slice. Members
+of a group that lie beyond the last page are simply absent.
 
 Broken on purpose (`breakage`):
   flipped-byte   one byte of the gzip member is changed: this record is lost (failed_step gzip), and no other

@@ -50,7 +50,7 @@ def brotli_body(data: bytes, level: int) -> bytes:
     """Brotli; level 0 writes uncompressed meta-blocks (RFC 7932, section 9.2), which no library version changes."""
     if level:
         return bytes(brotli.compress(data, quality=5))
-    # Window bits 16 is the single bit 0; then per meta-block ISLAST=0, MNIBBLES=4 (00), MLEN-1 (16 bits), ISUNCOMPRESSED=1.
+    # Window bits 16 is the bit 0; then per meta-block ISLAST=0, MNIBBLES=4 (00), MLEN-1 (16 bits), ISUNCOMPRESSED=1.
     out = bytearray()
     first = True
     for at in range(0, len(data), 65536):

@@ -18,7 +18,7 @@ __all__ = ["DemoCrawlSummary", "write_demo_crawl"]
 
 
 class DemoCrawlSummary(NamedTuple):
-    """What was written. ``expected``, ``languages`` and ``breakage`` count pages; ``bytes`` is the size of the WARC files."""
+    """What was written. ``expected``, ``languages`` and ``breakage`` count pages; ``bytes``: size of the WARC files."""
 
     folder: Path
     pages: int
@@ -79,9 +79,9 @@ def write_demo_crawl(
 ) -> DemoCrawlSummary:
     """Write ``crawl/DEMO-*.warc.gz``, ``truth.parquet``, ``pairs.parquet`` and ``README.txt`` below ``folder``.
 
-    A crawl that was there before is replaced. README.txt is written last: a folder with it is whole. Memory holds the rows of one
-    file and a bounded number of documents, whatever ``options.pages`` is. ``progress`` is called with the number of pages
-    written since the last call.
+    A crawl that was there before is replaced. README.txt is written last: a folder with it is whole. Memory holds the
+    rows of one file and a bounded number of documents, whatever ``options.pages`` is. ``progress`` is called with the
+    number of pages written since the last call.
     """
     crawl = folder / "crawl"
     crawl.mkdir(parents=True, exist_ok=True)

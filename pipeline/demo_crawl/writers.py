@@ -12,7 +12,14 @@ __all__ = ["STYLES", "Writer", "furniture", "topics_of", "writer_for"]
 #: Styles of prose per language with their weights.
 STYLES: dict[str, tuple[tuple[str, float], ...]] = {
     "ko": (
-        ("news", 26), ("blog", 24), ("encyclopedia", 12), ("qa", 9), ("review", 9), ("notice", 8), ("law", 6), ("slang", 6),
+        ("news", 26),
+        ("blog", 24),
+        ("encyclopedia", 12),
+        ("qa", 9),
+        ("review", 9),
+        ("notice", 8),
+        ("law", 6),
+        ("slang", 6),
     ),
     "en": (("news", 30), ("blog", 30), ("encyclopedia", 16), ("qa", 12), ("review", 12)),
     "ja": (("news", 34), ("blog", 34), ("encyclopedia", 18), ("qa", 14)),
@@ -20,12 +27,21 @@ STYLES: dict[str, tuple[tuple[str, float], ...]] = {
     "code": (("tutorial", 70), ("source", 30)),
     "math": (("math", 1),),
     "other": (("news", 1), ("blog", 1)),
-}  # fmt: skip
+}
 
 _REGISTERS = {
-    "news": "handa", "blog": "haeyo", "encyclopedia": "handa", "qa": "haeyo", "review": "haeyo",
-    "notice": "hamnida", "law": "handa", "slang": "eum", "tutorial": "hamnida", "source": "handa", "math": "handa",
-}  # fmt: skip
+    "news": "handa",
+    "blog": "haeyo",
+    "encyclopedia": "handa",
+    "qa": "haeyo",
+    "review": "haeyo",
+    "notice": "hamnida",
+    "law": "handa",
+    "slang": "eum",
+    "tutorial": "hamnida",
+    "source": "handa",
+    "math": "handa",
+}
 
 
 class Writer(Protocol):
