@@ -82,6 +82,7 @@ def parse_response(block: bytes, most: int, start: int = 0, end: int | None = No
     media_type = label = None
     chunked = False
     layers: list[str] = []
+    outer: list[str] = []
     for line in _unfolded(header):
         # Four names matter, and these initials leave out most lines before they are taken apart.
         if line[:1] not in b"CcTt":
@@ -101,11 +102,12 @@ def parse_response(block: bytes, most: int, start: int = 0, end: int | None = No
         elif key == b"transfer-encoding":
             codings = [c.strip() for c in raw.decode("latin-1").lower().split(",")]
             chunked = chunked or "chunked" in codings
-            layers += [c for c in codings if c not in ("chunked", "identity", "")]
+            outer += [c for c in codings if c not in ("chunked", "identity", "")]
         elif key == b"content-encoding":
             codings = [c.strip() for c in raw.decode("latin-1").lower().split(",")]
-            layers[:0] = [c for c in codings if c not in ("identity", "")]
+            layers += [c for c in codings if c not in ("identity", "")]
     body = block[begin:end]
+    layers += outer
     if not chunked and not layers:
         return Response(status, media_type, label, body)
     try:
@@ -226,6 +228,8 @@ def _inflate(body: bytes, bits: int, most: int, name: str) -> bytes:
         size += len(part)
         if size > most:
             raise _BodyError(f"{name} body unfolds to more than max_decoded_bytes = {most}")
+        if not inner.eof and not size:
+            raise _BodyError(f"{name} body ends before any content")
         if bits != 31 or not inner.eof:
             break
         data = inner.unused_data
