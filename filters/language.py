@@ -68,6 +68,13 @@ def hangul_shares(texts: pa.Array) -> tuple[np.ndarray[Any, np.dtype[np.int64]],
     return out[:, 0], out[:, 1]
 
 
+def _heads(texts: pa.Array) -> list[str]:
+    """The first ``MODEL_CHARS`` characters of each text; malformed UTF-8 is replaced, for Arrow does not check it."""
+    # A character takes at most four bytes, so a cut in its middle lies behind the last character that counts.
+    heads = pc.binary_slice(texts.cast(pa.large_binary()), 0, 4 * MODEL_CHARS)
+    return [head.decode("utf-8", "replace")[:MODEL_CHARS] for head in heads.to_pylist()]
+
+
 class LanguageIdentifier:
     """Identifies languages; made once per worker, since the model takes some milliseconds to load and 1 MB to hold.
 
@@ -112,12 +119,11 @@ class LanguageIdentifier:
         texts = documents.column("text")
         hangul, letters = hangul_shares(texts)
         share = np.divide(hangul, letters, out=np.zeros(len(texts)), where=letters > 0)
-        heads = pc.utf8_slice_codeunits(texts, 0, MODEL_CHARS)
         languages = np.full(len(texts), UNDECIDED, dtype=object)
         scores = np.zeros(len(texts))
         readable = np.flatnonzero(letters > 0)
         if len(readable):
-            found, probabilities = self.identify(heads.take(pa.array(readable)).to_pylist())
+            found, probabilities = self.identify(_heads(texts.take(pa.array(readable))))
             languages[readable] = found
             scores[readable] = probabilities
         korean = languages == "ko"

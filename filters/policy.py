@@ -2,8 +2,13 @@
 
 A policy is data (TOML), so that a changed limit re-runs only this cheap stage. Policies are tried in order; the first
 one that names the document's language, and whose ``when`` conditions all hold, decides. Its rules are tried in order
-too; the first one that a document breaks is the reason. The policies that are shipped, with the source of every value,
-are the files in ``filters/policies``.
+too; the first one that a document breaks is the reason.
+
+The shipped policies, with the source of every value, are the files in ``filters/policies``. ``DEFAULT_POLICIES`` tries
+two for kinds of pages first, in any language: a page of at least two ``pre`` elements is a code page, one of at least
+five formulas a mathematics page (text sources have no structure and are neither). Then Korean as FineWeb2 does it,
+English as FineWeb does, and permissive limits for Japanese and Chinese and for the rest. ``korean`` is an alternative to
+``fineweb2-kor_Hang`` for runs that Korean supply limits.
 """
 
 import math
@@ -131,7 +136,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """This policy with the rules of the one it extends merged in; itself if it extends none."""
         if self.extends is None:
             return self
-        base = built_in(self.extends)
+        base = built_in(self.extends).resolved()
         own = {rule.label: rule for rule in self.rules}
         known = {rule.label for rule in base.rules}
         merged = [own.get(rule.label, rule) for rule in base.rules]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from algok.errors import InputError
@@ -76,6 +77,15 @@ def test_only_the_beginning_is_read(identifier: LanguageIdentifier) -> None:
     start = "The weather was fine and the children played in the garden all day long. " * 14
     rows = identifier.annotate(documents([start, start + "Der Hund schläft im Haus. " * 200])).to_pylist()
     assert rows[0]["language_score"] == rows[1]["language_score"]
+
+
+def test_malformed_utf8_never_raises(identifier: LanguageIdentifier) -> None:
+    raw = "한국어 문장입니다.".encode()[:-3] + b"\xff\xed\xa0\x80"
+    offsets = pa.py_buffer(b"".join(value.to_bytes(8, "little") for value in (0, len(raw))))
+    text = pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(raw)])
+    batch = documents([""])
+    batch = batch.set_column(batch.schema.get_field_index("text"), batch.schema.field("text"), text)
+    assert identifier.annotate(batch).column("language").to_pylist() == ["ko"]
 
 
 def test_slices_and_rebatching_change_nothing(identifier: LanguageIdentifier) -> None:
