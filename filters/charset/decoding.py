@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import cchardet
 
-from algok.filters.charset.detection import Guess, bits_per_letter, guess, sample_of
+from algok.filters.charset.detection import Guess, guess, mean_cost, sample_of, weigh
 from algok.filters.charset.labels import CODECS, lookup
 
 __all__ = ["Decoded", "decode"]
@@ -41,11 +41,8 @@ _ISO_2022_KR = b"\x1b$)C"
 #: Continuation bytes for each invalid sequence that make a text UTF-8 with damage. Korean text in UTF-8 has two a
 #: character; CP949 read as UTF-8 has about one for ten invalid sequences.
 _UTF8_EVIDENCE = 8
-#: A declaration is believed without a look at other encodings up to this mean cost of a character beyond ASCII. Genuine
-#: text of all encodings of the test sets stays below 12 but for lists of rare names; misread text lies above 14.
-_BELIEVED = 12.0
-#: Detection beats a declaration when it explains the sample with this share of the bits per letter, and at least that
-#: many bits in all: two letters are no evidence.
+#: Detection beats a declaration when it explains the letters beyond ASCII with this share of the bits, and with at
+#: least that many fewer in all: two letters are no evidence.
 _CLEARLY = 0.75
 _EVIDENCE = 40.0
 #: Detection without a declaration: bits by which the best must lead the next reading, and highest mean cost.
@@ -119,34 +116,28 @@ def _wide(payload: bytes) -> Decoded | None:
     if sum(zeros) * 50 < len(head):
         return None
     quarter = len(head) // 4
-    name = ""
-    if min(zeros[2:]) * 10 > quarter * 9:
-        name = "utf-32le" if zeros[0] * 4 < quarter else ""
-    elif min(zeros[:2]) * 10 > quarter * 9:
-        name = "utf-32be" if zeros[3] * 4 < quarter else ""
-    elif zeros[1] + zeros[3] > 8 * (zeros[0] + zeros[2]):
-        name = "utf-16le"
-    elif zeros[0] + zeros[2] > 8 * (zeros[1] + zeros[3]):
-        name = "utf-16be"
-    if not name:
-        return None
-    decoded = _tolerant(payload, name, "detector")
-    shown = decoded.text[:2048]
-    strange = sum(c < " " and c not in "\t\n\r\f" for c in shown) + shown.count("\ufffd")
-    return decoded if strange * 20 <= len(shown) else None
+    if min(zeros[2:]) * 10 > quarter * 9 or min(zeros[:2]) * 10 > quarter * 9:
+        names = ("utf-32le", "utf-32be")
+    else:
+        names = ("utf-16le", "utf-16be")
+    # Zeros alone do not tell the order of bytes: U+AC00, the commonest Korean syllable, has one on the other side.
+    costs = [(mean_cost(head[: quarter * 4].decode(CODECS[name], "replace")), name) for name in names]
+    cost, name = min(costs)
+    return _tolerant(payload, name, "detector") if cost <= _READABLE else None
 
 
 def _legacy(payload: bytes, http_label: str | None) -> Decoded:
     sample = sample_of(payload)
     best: Guess | None = None
     for name, source in _declared(payload, http_label):
-        bits, mean, letters = bits_per_letter(sample, name)
-        if letters == 0 or mean <= _BELIEVED:
+        declared = weigh(sample, name)
+        if declared.letter_bits <= declared.usual * declared.letters:
             return _tolerant(payload, name, source)
         best = best or guess(sample)
         if best is None or best.encoding == name:
             return _tolerant(payload, name, source)
-        if best.bits + _EVIDENCE > bits or best.mean > _CLEARLY * mean:
+        better = declared.bits - best.bits >= _EVIDENCE
+        if not better or best.mean * best.letters > _CLEARLY * declared.letter_bits:
             return _tolerant(payload, name, source)
     best = best or guess(sample)
     if best is not None and best.margin >= _LEAD and best.mean <= _READABLE:
