@@ -7,8 +7,8 @@ too; the first one that a document breaks is the reason.
 The shipped policies, with the source of every value, are the files in ``filters/policies``. ``DEFAULT_POLICIES`` tries
 two for kinds of pages first, in any language: a page of at least two ``pre`` elements is a code page, one of at least
 five formulas a mathematics page (text sources have no structure and are neither). Then Korean as FineWeb2 does it,
-English as FineWeb does, and permissive limits for Japanese and Chinese and for the rest. ``korean`` is an alternative to
-``fineweb2-kor_Hang`` for runs that Korean supply limits.
+English as FineWeb does, and permissive limits for Japanese and Chinese and for the rest. ``korean`` is an alternative
+to ``fineweb2-kor_Hang`` for runs that Korean supply limits.
 """
 
 import math
