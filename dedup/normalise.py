@@ -112,17 +112,33 @@ def fold(data, start, end, table, spaces, trusted, out, marks):  # type: ignore[
         if lead >= 0x80:
             if lead >= 0xF0:
                 size = 4
-                code = np.uint32(lead & 0x07)
             elif lead >= 0xE0:
                 size = 3
-                code = np.uint32(lead & 0x0F)
             else:
                 size = 2
-                code = np.uint32(lead & 0x1F)
             if i + size > end:
                 break  # cut in mid-character
-            for k in range(1, size):
-                code = np.uint32((code << np.uint32(6)) | np.uint32(data[i + k] & 0x3F))
+            if size == 3:  # most of Korean: no loop
+                code = np.uint32(
+                    (np.uint32(lead & 0x0F) << np.uint32(12))
+                    | (np.uint32(data[i + 1] & 0x3F) << np.uint32(6))
+                    | np.uint32(data[i + 2] & 0x3F)
+                )
+                if 0xAC00 <= code <= 0xD7A3:  # Hangul syllables stand for themselves
+                    if not inside or not spaces:
+                        inside = True
+                        marks[count] = n
+                        count += 1
+                    out[n] = lead
+                    out[n + 1] = data[i + 1]
+                    out[n + 2] = data[i + 2]
+                    n += 3
+                    i += 3
+                    continue
+            else:
+                code = np.uint32(lead & (0x1F if size == 2 else 0x07))
+                for k in range(1, size):
+                    code = np.uint32((code << np.uint32(6)) | np.uint32(data[i + k] & 0x3F))
         value = code
         if code < TABLE_SIZE:
             value = table[code]

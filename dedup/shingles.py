@@ -49,11 +49,12 @@ class ShingleOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 @njit(cache=True, nogil=True, inline="always")
 def _read32(data, i):  # type: ignore[no-untyped-def]
+    # The index must be unsigned: for a signed one numba tests for negative indices, and the four loads are not merged.
     return (
         np.uint32(data[i])
-        | np.uint32(np.uint32(data[i + 1]) << np.uint32(8))
-        | np.uint32(np.uint32(data[i + 2]) << np.uint32(16))
-        | np.uint32(np.uint32(data[i + 3]) << np.uint32(24))
+        | np.uint32(np.uint32(data[i + np.uint64(1)]) << np.uint32(8))
+        | np.uint32(np.uint32(data[i + np.uint64(2)]) << np.uint32(16))
+        | np.uint32(np.uint32(data[i + np.uint64(3)]) << np.uint32(24))
     )
 
 
@@ -76,30 +77,32 @@ def xxh32(data, start, end):  # type: ignore[no-untyped-def]
     """
     p1, p2, p3 = np.uint32(2654435761), np.uint32(2246822519), np.uint32(3266489917)
     p4, p5 = np.uint32(668265263), np.uint32(374761393)
-    i = start
-    if end - start >= 16:
+    i = np.uint64(start)
+    end = np.uint64(end)
+    size = np.uint32(end - i)
+    if size >= 16:
         v1 = np.uint32(606290984)  # p1 + p2
         v2 = p2
         v3 = np.uint32(0)
         v4 = np.uint32(1640531535)  # -p1
-        while i + 16 <= end:
+        while i + np.uint64(16) <= end:
             v1 = _round(v1, _read32(data, i))
-            v2 = _round(v2, _read32(data, i + 4))
-            v3 = _round(v3, _read32(data, i + 8))
-            v4 = _round(v4, _read32(data, i + 12))
-            i += 16
+            v2 = _round(v2, _read32(data, i + np.uint64(4)))
+            v3 = _round(v3, _read32(data, i + np.uint64(8)))
+            v4 = _round(v4, _read32(data, i + np.uint64(12)))
+            i += np.uint64(16)
         h = np.uint32(np.uint32(_rotate(v1, 1) + _rotate(v2, 7)) + np.uint32(_rotate(v3, 12) + _rotate(v4, 18)))
     else:
         h = p5
-    h = np.uint32(h + np.uint32(end - start))
-    while i + 4 <= end:
+    h = np.uint32(h + size)
+    while i + np.uint64(4) <= end:
         h = np.uint32(h + np.uint32(_read32(data, i) * p3))
         h = np.uint32(_rotate(h, 17) * p4)
-        i += 4
+        i += np.uint64(4)
     while i < end:
         h = np.uint32(h + np.uint32(np.uint32(data[i]) * p5))
         h = np.uint32(_rotate(h, 11) * p1)
-        i += 1
+        i += np.uint64(1)
     h = np.uint32(np.uint32(h ^ np.uint32(h >> np.uint32(15))) * p2)
     h = np.uint32(np.uint32(h ^ np.uint32(h >> np.uint32(13))) * p3)
     return np.uint32(h ^ np.uint32(h >> np.uint32(16)))
