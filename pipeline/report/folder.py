@@ -1,4 +1,4 @@
-"""The work folder as the report sees it: which stages are done, whether they belong together, and whether they add up."""
+"""The work folder as the report sees it: which stages are done, belong together, and add up."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

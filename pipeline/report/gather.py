@@ -220,7 +220,9 @@ def _in_words(row: MixLanguage, max_copies: float, name: str) -> str:
             f"{name} takes {_percent(row.planned_tokens / row.budget_tokens)} of its budget, to fill what others lack."
         )
     if row.copies > 1:
-        return f"{name} supply is {_percent(share)} of its budget: documents are repeated {row.copies:.2f} times on average."
+        return (
+            f"{name} supply is {_percent(share)} of its budget: documents are taken {row.copies:.2f} times on average."
+        )
     return ""
 
 

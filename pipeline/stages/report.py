@@ -8,7 +8,7 @@ from algok.pipeline.recipe import policies_of
 from algok.pipeline.report.assemble import assemble
 from algok.pipeline.report.folder import LINE, open_folder
 from algok.pipeline.report.render import render
-from algok.pipeline.report.scan import Scan
+from algok.pipeline.report.scan import scan_folder
 from algok.pipeline.report.summary import FORMAT
 from algok.pipeline.stages.base import Context, Result
 from algok.transforms.sinks import FileReceipt
@@ -44,7 +44,7 @@ class Report:
 
     def run(self, context: Context, key: str) -> Result:
         folder = open_folder(context.work)
-        summary = assemble(context.recipe, folder, Scan())
+        summary = assemble(context.recipe, folder, scan_folder(context, folder, self.name))
         encoded = msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n"
         target = context.folder(self.name)
         files = [

@@ -42,14 +42,86 @@ samples = 3
 sample_chars = 200
 """
 
-_KOREAN = (
-    "바다 마을 사람들 아침 시장 오래된 골목 작은 서점 주인 손님 이야기 겨울 바람 따뜻한 국수 가게 기차 역 여행 사진 풍경 저녁 "
-    "노을 산책 강아지 공원 나무 그늘 아이들 학교 도서관 책상 창문 햇살 커피 음악 라디오 소식 날씨 비 우산 버스 정류장"
-).split()
-_ENGLISH = (
-    "harbour morning market narrow street small bookshop owner story winter wind warm noodle train station journey "
-    "picture evening walk park tree shadow children school library window light coffee music radio weather rain"
-).split()
+_KOREAN = [
+    "바다",
+    "마을",
+    "사람들",
+    "아침",
+    "시장",
+    "오래된",
+    "골목",
+    "작은",
+    "서점",
+    "주인",
+    "손님",
+    "이야기",
+    "겨울",
+    "바람",
+    "따뜻한",
+    "국수",
+    "가게",
+    "기차",
+    "역",
+    "여행",
+    "사진",
+    "풍경",
+    "저녁",
+    "노을",
+    "산책",
+    "강아지",
+    "공원",
+    "나무",
+    "그늘",
+    "아이들",
+    "학교",
+    "도서관",
+    "책상",
+    "창문",
+    "햇살",
+    "커피",
+    "음악",
+    "라디오",
+    "소식",
+    "날씨",
+    "비",
+    "우산",
+    "버스",
+    "정류장",
+]
+_ENGLISH = [
+    "harbour",
+    "morning",
+    "market",
+    "narrow",
+    "street",
+    "small",
+    "bookshop",
+    "owner",
+    "story",
+    "winter",
+    "wind",
+    "warm",
+    "noodle",
+    "train",
+    "station",
+    "journey",
+    "picture",
+    "evening",
+    "walk",
+    "park",
+    "tree",
+    "shadow",
+    "children",
+    "school",
+    "library",
+    "window",
+    "light",
+    "coffee",
+    "music",
+    "radio",
+    "weather",
+    "rain",
+]
 
 
 _ENDINGS = ("있다.", "한다.", "보았다.", "걸었다.", "좋았다.", "말했다.", "그렸다.", "샀다.", "들었다.", "웃었다.")
@@ -62,7 +134,9 @@ def prose(words: list[str], joining: tuple[str, ...], ends: tuple[str, ...], sen
     draw = random.Random(seed)
     made = []
     for _ in range(sentences):
-        parts = [draw.choice(joining) if draw.random() < 0.25 else draw.choice(words) for _ in range(draw.randint(7, 12))]
+        parts = [
+            draw.choice(joining) if draw.random() < 0.25 else draw.choice(words) for _ in range(draw.randint(7, 12))
+        ]
         made.append(" ".join([*parts, draw.choice(ends)]))
     return "\n".join(" ".join(made[i : i + 4]) for i in range(0, len(made), 4))
 
@@ -302,9 +376,7 @@ def tokenizer_and_pack(work: Path) -> None:
     shard = work / "pack" / "shards" / "shard-00000.arrow"
     shard.parent.mkdir(parents=True)
     shard.write_bytes(b"x" * 1234)
-    receipt = FileReceipt(
-        table="shards", path=str(shard), rows=17, bytes=1234, checksum=checksum(str(shard))
-    )
+    receipt = FileReceipt(table="shards", path=str(shard), rows=17, bytes=1234, checksum=checksum(str(shard)))
     publish(
         str(work / "pack"),
         [receipt],
