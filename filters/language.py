@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from algok.errors import InputError
 from algok.filters.characters import class_table
+from algok.filters.signals.hangul import hangul_letters
 from algok.filters.signals.measure import replace_columns, text_buffers
-from algok.filters.signals.scan import hangul_letters
 
 __all__ = ["MODEL_CHARS", "UNDECIDED", "LanguageIdentifier", "find_model", "hangul_shares"]
 

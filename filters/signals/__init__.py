@@ -2,8 +2,7 @@
 
 ``measure`` fills the text signals of ``schema.SIGNALS`` and ``content_hash``; what the extractor knows of the page's
 structure is left alone. The modules: ``scan`` (words, lines, terms), ``repetition`` (Gopher), ``content`` (the hash for
-exact deduplication). Compiled code is cached beside the modules; numba notices a change in the module of a kernel but
-not in those that it calls, so whoever edits ``scan`` or ``repetition`` removes ``signals/__pycache__``.
+exact deduplication), ``hangul`` (its letters alone, for the language), ``stamp`` (keeps numba's cache honest).
 """
 
 from algok.filters.signals.content import content_hash

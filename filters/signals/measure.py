@@ -13,6 +13,7 @@ from algok.filters.packs import Packs
 from algok.filters.signals.content import content_hashes, normalise
 from algok.filters.signals.repetition import DUP_SIZES, TOP_SIZES, duplicates, ngram_chars
 from algok.filters.signals.scan import count_classes, decode, fold_white_space, match_terms, split, url_chars
+from algok.filters.signals.stamp import source_stamp
 
 __all__ = ["COUNTS", "SHARES", "TEXT_SIGNALS", "measure", "text_buffers"]
 
@@ -45,7 +46,7 @@ SHARES = (
 TEXT_SIGNALS = (*COUNTS, *SHARES)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _over(part, whole):  # type: ignore[no-untyped-def]
     """``part / whole`` as float32, 0 if there is nothing to divide by."""
     if whole == 0:
@@ -53,120 +54,135 @@ def _over(part, whole):  # type: ignore[no-untyped-def]
     return np.float32(np.float64(part) / np.float64(whole))
 
 
-@njit(nogil=True, cache=True)
-def _measure_rows(  # type: ignore[no-untyped-def]
-    data,
-    offsets,
-    rows,
-    longest,
-    table,
-    fold,
-    by_character,
-    marks,
-    first_term,
-    term_cps,
-    term_offsets,
-    term_flags,
-    term_ids,
-    stop_words,
-    counts_out,
-    shares_out,
-    folded,
-    folded_ends,
-    risky,
-):
-    """Measure the documents ``rows`` of one pack; ``longest`` is the byte length of the longest of them.
+def _build(sources: int):  # type: ignore[no-untyped-def]
+    @njit(nogil=True, cache=True)
+    def measure_rows(  # type: ignore[no-untyped-def]
+        data,
+        offsets,
+        rows,
+        longest,
+        table,
+        fold,
+        by_character,
+        marks,
+        first_term,
+        term_cps,
+        term_offsets,
+        term_flags,
+        term_ids,
+        stop_words,
+        counts_out,
+        shares_out,
+        folded,
+        folded_ends,
+        risky,
+    ):
+        """Measure the documents ``rows`` of one pack; ``longest`` is the byte length of the longest of them.
 
-    Scratch memory: about 60 bytes (words are characters: 100) for every byte of the longest text.
-    """
-    size = longest + 1
-    # Two words, or two lines, have a white space between them.
-    half = longest // 2 + 2
-    words_at_most = size if by_character else half
-    cps = np.empty(size, dtype=np.uint32)
-    classes = np.empty(size, dtype=np.uint8)
-    hashes = np.empty(words_at_most, dtype=np.uint64)
-    starts = np.empty(words_at_most + 1, dtype=np.int32)
-    line_hashes = np.empty(half, dtype=np.uint64)
-    line_sizes = np.empty(half, dtype=np.int32)
-    para_hashes = np.empty(half, dtype=np.uint64)
-    para_sizes = np.empty(half, dtype=np.int32)
-    slots = np.empty(words_at_most, dtype=np.int64)
-    candidates = np.empty(words_at_most, dtype=np.int32)
-    rolling = np.empty(words_at_most, dtype=np.uint64)
-    table_size = 16
-    while table_size < 2 * words_at_most:
-        table_size *= 2
-    keys = np.empty(table_size, dtype=np.uint64)
-    stamps = np.zeros(table_size, dtype=np.int64)
-    tallies = np.empty(table_size, dtype=np.int32)
-    stamp = np.int64(0)
-    by_class = np.empty(9, dtype=np.int64)
-    by_kind = np.empty(11, dtype=np.int64)
-    grams = np.empty(9, dtype=np.int64)
-    stop_seen = np.zeros(stop_words + 1, dtype=np.bool_)
-    space = 0 if by_character else 1
-    for r in range(len(rows)):
-        row = rows[r]
-        begin = offsets[row]
-        end = offsets[row + 1]
-        n = decode(data, begin, end, table, cps, classes)
-        count_classes(cps, classes, n, by_class)
-        split(
-            cps,
-            classes,
-            n,
-            by_character,
-            marks,
-            hashes,
-            starts,
-            line_hashes,
-            line_sizes,
-            para_hashes,
-            para_sizes,
-            by_kind,
-        )
-        words = by_kind[0]
-        lines = by_kind[4]
-        paragraphs = by_kind[5]
-        stops, spam = match_terms(
-            cps, classes, n, fold, marks, first_term, term_cps, term_offsets, term_flags, term_ids, stop_seen
-        )
-        urls = url_chars(cps, classes, n)
-        stamp += 1
-        dup_lines, dup_line_chars = duplicates(line_hashes, line_sizes, lines, keys, stamps, stamp)
-        stamp += 1
-        dup_paras, dup_para_chars = duplicates(para_hashes, para_sizes, paragraphs, keys, stamps, stamp)
-        stamp = ngram_chars(
-            hashes, starts, words, space, keys, stamps, tallies, stamp, rolling, candidates, slots, grams
-        )
-        risky[row] = (by_class[8] & NFC_RISK) != 0
-        folded_ends[row] = fold_white_space(data, begin, cps, classes, n, folded, begin - offsets[0])
+        Scratch memory: about 60 bytes (words are characters: 100) for every byte of the longest text.
+        """
+        if sources < 0:  # never; it makes the stamp part of the key under which numba caches this kernel
+            return
+        size = longest + 1
+        # Two words, or two lines, have a white space between them.
+        half = longest // 2 + 2
+        words_at_most = size if by_character else half
+        cps = np.empty(size, dtype=np.uint32)
+        classes = np.empty(size, dtype=np.uint8)
+        hashes = np.empty(words_at_most, dtype=np.uint64)
+        starts = np.empty(words_at_most + 1, dtype=np.int32)
+        line_hashes = np.empty(half, dtype=np.uint64)
+        line_sizes = np.empty(half, dtype=np.int32)
+        para_hashes = np.empty(half, dtype=np.uint64)
+        para_sizes = np.empty(half, dtype=np.int32)
+        slots = np.empty(words_at_most, dtype=np.int64)
+        candidates = np.empty(words_at_most, dtype=np.int32)
+        rolling = np.empty(words_at_most, dtype=np.uint64)
+        table_size = 16
+        while table_size < 2 * words_at_most:
+            table_size *= 2
+        keys = np.empty(table_size, dtype=np.uint64)
+        stamps = np.zeros(table_size, dtype=np.int64)
+        tallies = np.empty(table_size, dtype=np.int32)
+        stamp = np.int64(0)
+        by_class = np.empty(9, dtype=np.int64)
+        by_kind = np.empty(11, dtype=np.int64)
+        grams = np.empty(9, dtype=np.int64)
+        stop_seen = np.zeros(stop_words + 1, dtype=np.bool_)
+        space = 0 if by_character else 1
+        for r in range(len(rows)):
+            row = rows[r]
+            begin = offsets[row]
+            end = offsets[row + 1]
+            n = decode(data, begin, end, table, cps, classes)
+            count_classes(cps, classes, n, by_class)
+            split(
+                cps,
+                classes,
+                n,
+                by_character,
+                marks,
+                hashes,
+                starts,
+                line_hashes,
+                line_sizes,
+                para_hashes,
+                para_sizes,
+                by_kind,
+            )
+            words = by_kind[0]
+            lines = by_kind[4]
+            paragraphs = by_kind[5]
+            stops, spam = match_terms(
+                cps, classes, n, fold, marks, first_term, term_cps, term_offsets, term_flags, term_ids, stop_seen
+            )
+            urls = url_chars(cps, classes, n)
+            stamp += 1
+            dup_lines, dup_line_chars = duplicates(line_hashes, line_sizes, lines, keys, stamps, stamp)
+            stamp += 1
+            dup_paras, dup_para_chars = duplicates(para_hashes, para_sizes, paragraphs, keys, stamps, stamp)
+            stamp = ngram_chars(
+                hashes, starts, words, space, keys, stamps, tallies, stamp, rolling, candidates, slots, grams
+            )
+            risky[row] = (by_class[8] & NFC_RISK) != 0
+            folded_ends[row] = fold_white_space(data, begin, cps, classes, n, folded, begin - offsets[0])
 
-        counts_out[row, 0] = n
-        counts_out[row, 1] = end - begin
-        counts_out[row, 2] = words
-        counts_out[row, 3] = lines
-        counts_out[row, 4] = stops
-        counts_out[row, 5] = spam
-        shares_out[row, 0] = _over(by_class[2], by_class[1])
-        shares_out[row, 1] = _over(by_kind[3], by_kind[2])
-        shares_out[row, 2] = _over(words - by_kind[1], words)
-        shares_out[row, 3] = _over(max(by_class[6], by_class[7]), words)
-        shares_out[row, 4] = _over(by_kind[7], lines)
-        shares_out[row, 5] = _over(by_kind[8], lines)
-        shares_out[row, 6] = _over(by_kind[9], lines)
-        shares_out[row, 7] = _over(by_kind[10], lines)
-        shares_out[row, 8] = _over(by_kind[6], words)
-        shares_out[row, 9] = _over(dup_lines, lines)
-        shares_out[row, 10] = _over(dup_line_chars, n)
-        shares_out[row, 11] = _over(dup_paras, paragraphs)
-        shares_out[row, 12] = _over(dup_para_chars, n)
-        for k in range(9):
-            shares_out[row, 13 + k] = _over(grams[k], n)
-        shares_out[row, 22] = _over(by_class[3], by_class[0])
-        shares_out[row, 23] = _over(by_class[5], by_class[4])
-        shares_out[row, 24] = _over(urls, n)
+            counts_out[row, 0] = n
+            counts_out[row, 1] = end - begin
+            counts_out[row, 2] = words
+            counts_out[row, 3] = lines
+            counts_out[row, 4] = stops
+            counts_out[row, 5] = spam
+            shares_out[row, 0] = _over(by_class[2], by_class[1])
+            shares_out[row, 1] = _over(by_kind[3], by_kind[2])
+            shares_out[row, 2] = _over(words - by_kind[1], words)
+            shares_out[row, 3] = _over(max(by_class[6], by_class[7]), words)
+            shares_out[row, 4] = _over(by_kind[7], lines)
+            shares_out[row, 5] = _over(by_kind[8], lines)
+            shares_out[row, 6] = _over(by_kind[9], lines)
+            shares_out[row, 7] = _over(by_kind[10], lines)
+            shares_out[row, 8] = _over(by_kind[6], words)
+            shares_out[row, 9] = _over(dup_lines, lines)
+            shares_out[row, 10] = _over(dup_line_chars, n)
+            shares_out[row, 11] = _over(dup_paras, paragraphs)
+            shares_out[row, 12] = _over(dup_para_chars, n)
+            for k in range(9):
+                shares_out[row, 13 + k] = _over(grams[k], n)
+            shares_out[row, 22] = _over(by_class[3], by_class[0])
+            shares_out[row, 23] = _over(by_class[5], by_class[4])
+            shares_out[row, 24] = _over(urls, n)
+
+    return measure_rows
+
+
+_measure_rows = _build(
+    source_stamp(
+        "algok.filters.characters",
+        "algok.filters.packs.compiled",
+        "algok.filters.signals.repetition",
+        "algok.filters.signals.scan",
+    )
+)
 
 
 def text_buffers(texts: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:

@@ -19,14 +19,14 @@ _SHIFT = np.uint64(32)
 _EMPTY = np.int64(-1)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def scramble(state, value):  # type: ignore[no-untyped-def]
     """Next uint64 state of a hash chain after the uint64 ``value``."""
     state = (state ^ value) * _MULTIPLIER
     return state ^ (state >> _SHIFT)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _slot(keys, stamps, mask, stamp, key):  # type: ignore[no-untyped-def]
     """Slot of ``key``, new or old; the caller tells them apart by the slot's stamp."""
     at = np.int64(key >> _SHIFT) & mask
@@ -35,7 +35,7 @@ def _slot(keys, stamps, mask, stamp, key):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _mask_for(items):  # type: ignore[no-untyped-def]
     """Size of the smallest power-of-two table that is at most half full, minus one."""
     size = np.int64(16)
@@ -44,7 +44,7 @@ def _mask_for(items):  # type: ignore[no-untyped-def]
     return size - 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def duplicates(hashes, sizes, count, keys, stamps, stamp):  # type: ignore[no-untyped-def]
     """Items equal to an earlier one, and their characters, among the first ``count`` of (hash, size)."""
     mask = _mask_for(count)
@@ -61,7 +61,7 @@ def duplicates(hashes, sizes, count, keys, stamps, stamp):  # type: ignore[no-un
     return repeated, chars
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def ngram_chars(  # type: ignore[no-untyped-def]
     hashes, starts, count, space, keys, stamps, counts, stamp, rolling, candidates, slots, out
 ):

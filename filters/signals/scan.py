@@ -1,5 +1,7 @@
 """From UTF-8 bytes to words, lines and counts of one document, in compiled passes over scratch arrays.
 
+Nothing here is cached by numba: the kernel in ``measure`` that calls these functions is, as a whole.
+
 Definitions, used by every signal:
 
 - *Character*: a Unicode code point. Malformed UTF-8 counts as U+FFFD, one per undecodable byte.
@@ -31,7 +33,6 @@ __all__ = [
     "count_classes",
     "decode",
     "fold_white_space",
-    "hangul_letters",
     "match_terms",
     "split",
     "url_chars",
@@ -50,7 +51,7 @@ for _char in "\"'<>()[]{}|\\^`":
 _REPLACEMENT = 0xFFFD
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def decode(data, start, end, table, cps, classes):  # type: ignore[no-untyped-def]
     """Code points (uint32) and class bits (uint8) of ``data[start:end]``; returns the number of characters."""
     n = 0
@@ -97,7 +98,7 @@ def decode(data, start, end, table, cps, classes):  # type: ignore[no-untyped-de
     return n
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def count_classes(cps, classes, n, out):  # type: ignore[no-untyped-def]
     """Characters by class, written to ``out`` (int64, 9 entries).
 
@@ -144,7 +145,7 @@ def count_classes(cps, classes, n, out):  # type: ignore[no-untyped-def]
     out[8] = union
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def split(  # type: ignore[no-untyped-def]
     cps,
     classes,
@@ -267,7 +268,7 @@ def split(  # type: ignore[no-untyped-def]
     out[10] = short
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def match_terms(  # type: ignore[no-untyped-def]
     cps, classes, n, fold, marks, first_term, term_cps, term_offsets, term_flags, term_ids, stop_seen
 ):
@@ -322,7 +323,7 @@ def match_terms(  # type: ignore[no-untyped-def]
     return stops, spam
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _url_start(cps, classes, n, at):  # type: ignore[no-untyped-def]
     """Length of the ``http://``, ``https://`` or word-initial ``www.`` at ``at``, in any case; 0 if there is none."""
     if at + 4 > n:
@@ -342,7 +343,7 @@ def _url_start(cps, classes, n, at):  # type: ignore[no-untyped-def]
     return 0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def url_chars(cps, classes, n):  # type: ignore[no-untyped-def]
     """Characters in URLs: ``http://``, ``https://`` or, at the start of a word, ``www.`` up to the first character that
     is white space, not ASCII, or one of ``"'<>()[]{}|\\^`` and the back quote."""
@@ -361,7 +362,7 @@ def url_chars(cps, classes, n):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def fold_white_space(data, start, cps, classes, n, out, at):  # type: ignore[no-untyped-def]
     """Copy the bytes of a document with its white space trimmed and folded to single spaces; returns the end in
     ``out``.
@@ -404,45 +405,3 @@ def fold_white_space(data, start, cps, classes, n, out, at):  # type: ignore[no-
         out[at : at + i - copied] = data[copied:i]
         at += i - copied
     return at
-
-
-@njit(nogil=True, cache=True)
-def hangul_letters(data, offsets, rows, table, out):  # type: ignore[no-untyped-def]
-    """Hangul letters and all letters of the documents ``rows``, written to ``out`` (int64, shape (documents, 2))."""
-    for r in range(len(rows)):
-        row = rows[r]
-        i = offsets[row]
-        end = offsets[row + 1]
-        hangul = 0
-        letters = 0
-        while i < end:
-            byte = np.uint32(data[i])
-            if byte < 0x80:
-                code = byte
-                i += 1
-            elif byte >= 0xE0 and byte < 0xF0 and i + 2 < end:
-                code = (
-                    ((byte & np.uint32(0x0F)) << np.uint32(12))
-                    | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(6))
-                    | (np.uint32(data[i + 2]) & np.uint32(0x3F))
-                )
-                i += 3
-            elif byte >= 0xF0 and i + 3 < end:
-                code = (
-                    ((byte & np.uint32(0x07)) << np.uint32(18))
-                    | ((np.uint32(data[i + 1]) & np.uint32(0x3F)) << np.uint32(12))
-                    | ((np.uint32(data[i + 2]) & np.uint32(0x3F)) << np.uint32(6))
-                    | (np.uint32(data[i + 3]) & np.uint32(0x3F))
-                )
-                code = min(code, np.uint32(0x10FFFF))
-                i += 4
-            elif byte >= 0xC0 and byte < 0xE0 and i + 1 < end:
-                code = ((byte & np.uint32(0x1F)) << np.uint32(6)) | (np.uint32(data[i + 1]) & np.uint32(0x3F))
-                i += 2
-            else:
-                code = np.uint32(_REPLACEMENT)
-                i += 1
-            letters += (table[code] & ALPHA) != 0
-            hangul += (table[code] & HANGUL) != 0
-        out[row, 0] = hangul
-        out[row, 1] = letters
