@@ -12,7 +12,9 @@ _CIRCLED = "①②③④⑤⑥⑦⑧"
 
 
 def _paragraph(draw: Draw, writer: Writer, low: int, high: int) -> Block:
-    return Block("p", tuple([writer.sentence() for _ in range(draw.between(low, high))]))
+    # A Korean sentence is about half as long as an English one.
+    count = draw.between(low, high) + (writer.language == "ko")
+    return Block("p", tuple([writer.sentence() for _ in range(count)]))
 
 
 def _items(draw: Draw, writer: Writer, low: int, high: int, kind: str = "ul") -> Block:

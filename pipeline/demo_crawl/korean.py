@@ -171,9 +171,9 @@ class KoreanVoice:
             if not slot:
                 parts.append(argument)
             elif slot == ":":
-                before, space, word = parts.pop().rpartition(" ")
+                before, space, word = "".join(parts).rpartition(" ")
                 changed = copula(word, self.register, False) if argument == "=" else particle(word, argument)
-                parts.append(before + space + changed)
+                parts = [before + space + changed]
             else:
                 parts.append(self._filled(slot, argument))
         return "".join(parts)

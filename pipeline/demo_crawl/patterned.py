@@ -69,6 +69,8 @@ class PatternWriter:
             return word
         if name == "num":
             return str(self.draw.between(11, 960))
+        if name == "year":
+            return str(self.draw.between(1960, 2024))
         if name == "num2":
             return str(self.draw.between(2, 9))
         return self.endings[name]

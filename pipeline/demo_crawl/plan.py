@@ -131,7 +131,10 @@ def plan_of(options: DemoCrawlOptions, index: int) -> PagePlan:
         content, style = _content(Draw(seed, "group", group.name), options)
         edit, target = "", 1.0
         if group.kind == "near" and member and not draw.chance(_EQUAL_SHARE):
-            edit, target = draw.pick(EDITS), 0.5 + 0.5 * draw.unit()
+            edit = draw.pick(EDITS)
+            # Moving sentences breaks no shingle inside them: lower similarities cannot be had by that.
+            low_target = 0.75 if edit == "reorder" else 0.5
+            target = low_target + (1 - low_target) * draw.unit()
         return PagePlan(index, "document", content, style, group, member, original, edit, target, breakage, failed_step)
     rest = 1 - options.near_share - options.exact_share
     mark = draw.unit() * rest
