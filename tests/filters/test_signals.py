@@ -76,6 +76,13 @@ def test_every_fragment_alone_and_doubled(fragment: str, language: str) -> None:
     check_against_oracle(documents(variants, language=[language] * len(variants)))
 
 
+@pytest.mark.parametrize("language", ["ko", "zh"])
+def test_long_degenerate_texts(language: str) -> None:
+    pieces = ("가", "a ", "\n", "中文", "a\n\n", "http", "카지노사이트", "...", "1 2 3 ", "가나 다라 ", "\0")
+    batch = documents([piece * 900 for piece in pieces], language=[language] * len(pieces))
+    check_against_oracle(batch)
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("folder", "language"),
