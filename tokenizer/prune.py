@@ -20,7 +20,7 @@ __all__ = ["count_uses", "spelling_sizes", "worth"]
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def count_uses(
-    data: Bytes, offsets: npt.NDArray[np.int64], nodes: Ints, unknown_cost: int, counts: npt.NDArray[np.int64]
+    data: Bytes, offsets: npt.NDArray[np.int64], tree: Ints, unknown_cost: int, counts: npt.NDArray[np.int64]
 ) -> int:
     """Add to ``counts`` (int64, by id) how often each piece is used in the lines ``data[offsets[i]:offsets[i + 1]]``.
 
@@ -35,7 +35,7 @@ def count_uses(
             room = max(size, 2 * room)
             best, back = np.empty(room + 1, np.int64), np.empty(room + 1, np.int32)
             piece = np.empty(room + 1, np.int32)
-        reach(data, start, end, nodes, unknown_cost, -1, best, back, piece)
+        reach(data, start, end, tree, unknown_cost, -1, best, back, piece)
         at = size
         while at > 0:
             if piece[at] >= 0:
@@ -47,7 +47,7 @@ def count_uses(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def spelling_sizes(data: Bytes, offsets: npt.NDArray[np.int64], nodes: Ints, unknown_cost: int) -> Ints:
+def spelling_sizes(data: Bytes, offsets: npt.NDArray[np.int64], tree: Ints, unknown_cost: int) -> Ints:
     """How many other pieces spell each piece: int32[n]. Piece i has the bytes ``data[offsets[i]:offsets[i + 1]]``.
 
     A byte without piece counts as one."""
@@ -57,7 +57,7 @@ def spelling_sizes(data: Bytes, offsets: npt.NDArray[np.int64], nodes: Ints, unk
     best, back, piece = np.empty(room + 1, np.int64), np.empty(room + 1, np.int32), np.empty(room + 1, np.int32)
     for index in range(count):
         start, end = offsets[index], offsets[index + 1]
-        reach(data, start, end, nodes, unknown_cost, index, best, back, piece)
+        reach(data, start, end, tree, unknown_cost, index, best, back, piece)
         at = end - start
         while at > 0:
             out[index] += 1 if piece[at] >= 0 else at - back[at]
@@ -85,14 +85,14 @@ def worth(
         current = [surfaces[i] for i in alive]
         trie = trie_of(current)
         counts = np.zeros(len(alive), np.int64)
-        count_uses(*lines, trie.nodes, trie.unknown_cost, counts)
+        count_uses(*lines, trie.tree, trie.unknown_cost, counts)
         if progress is not None:
             progress(min(1.0, (start - len(alive)) / max(1, start - target)))
         if len(alive) <= target:
             return alive, counts
         offsets = np.zeros(len(current) + 1, np.int64)
         np.cumsum([len(s) for s in current], out=offsets[1:])
-        spelt = spelling_sizes(np.frombuffer(b"".join(current), np.uint8), offsets, trie.nodes, trie.unknown_cost)
+        spelt = spelling_sizes(np.frombuffer(b"".join(current), np.uint8), offsets, trie.tree, trie.unknown_cost)
         value = counts * (spelt - 1).astype(np.int64)
         value[fixed[alive]] = np.iinfo(np.int64).max
         size = max(target, int(len(alive) * keep))
