@@ -80,12 +80,13 @@ def stored(rule: Rule, limit: float) -> float:
 
 def limits_of(policy: Policy) -> list[PolicyLimit]:
     """The ends of the policy's rules, in the order in which they are tried."""
-    return [
-        PolicyLimit(rule, end, stored(rule, limit))
-        for rule in policy.rules
-        for end, limit in (("min", rule.min), ("max", rule.max))
-        if limit is not None
-    ]
+    found = []
+    for rule in policy.rules:
+        if rule.min is not None:
+            found.append(PolicyLimit(rule, "min", stored(rule, rule.min)))
+        if rule.max is not None:
+            found.append(PolicyLimit(rule, "max", stored(rule, rule.max)))
+    return found
 
 
 def _grid(rule: Rule) -> Floats:

@@ -255,7 +255,7 @@ def decode_lines(lines: Iterable[str]) -> tuple[Totals, list[Page], list[HostRow
 def _unlisted(body: dict[str, Any]) -> Totals:
     totals = Totals(largest=body["largest"])
     for *key, documents, size in body["counts"]:
-        totals.counts[tuple(key)] = [documents, size]  # type: ignore[index]
+        totals.counts[tuple(key)] = [documents, size]
     for policy, language, documents, kept, limits in body["curves"]:
         counted = [
             LimitCounts(counts=np.array(a, np.int64), open_counts=np.array(b, np.int64), broken=c, only=d, first=e)
@@ -263,9 +263,9 @@ def _unlisted(body: dict[str, Any]) -> Totals:
         ]
         totals.curves[policy, language] = PolicyCounts(documents=documents, kept=kept, limits=counted)
     for *key, documents in body["groups"]:
-        totals.groups[tuple(key)] = documents  # type: ignore[index]
+        totals.groups[tuple(key)] = documents
     for *key, picks in body["picks"]:
-        totals.picks[tuple(key)] = msgspec.convert(picks, list[Pick])  # type: ignore[index]
+        totals.picks[tuple(key)] = msgspec.convert(picks, list[Pick])
     totals.sizes = {size: [clusters, documents] for size, clusters, documents in body["sizes"]}
     return totals
 

@@ -68,9 +68,9 @@ class Pick(msgspec.Struct, kw_only=True, array_like=True):
 
 
 class Totals(msgspec.Struct, kw_only=True):
-    """Sums over tables. ``counts``: {(table, source, language, outcome, reason): [documents, bytes]}; ``groups``: {(table,
-    language, outcome, reason): documents}; ``picks`` per group; ``sizes``: {first size of the bin: [clusters,
-    documents]}; ``paths``: documents file of each unit that has picks."""
+    """Sums over tables. ``counts``: {(table, source, language, outcome, reason): [documents, bytes]}; ``groups``:
+    {(stage, language, outcome, reason): documents}; ``picks`` of each group; ``sizes``: {first size of the bin:
+    [clusters, documents]}; ``paths``: documents file of each unit that has picks."""
 
     counts: dict[tuple[str, str, str, str, str], list[int]] = msgspec.field(default_factory=dict)
     curves: dict[tuple[str, str], PolicyCounts] = msgspec.field(default_factory=dict)

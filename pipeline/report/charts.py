@@ -173,10 +173,10 @@ def curve(limit: Limit) -> Markup:
         )
     ]
     for part in (0.0, 0.5, 1.0):
-        y = bottom - part * height
-        out.append(Markup('<path class="grid" d="M{} {}H{}"/>').format(_LEFT, _n(y), right))
+        at_share = bottom - part * height
+        out.append(Markup('<path class="grid" d="M{} {}H{}"/>').format(_LEFT, _n(at_share), right))
         out.append(
-            Markup('<text class="tick" x="{}" y="{}">{}%</text>').format(right + 4, _n(y + 3.5), int(part * 100))
+            Markup('<text class="tick" x="{}" y="{}">{}%</text>').format(right + 4, _n(at_share + 3.5), int(part * 100))
         )
     for kind, path in paths.items():
         if path:

@@ -223,7 +223,8 @@ def _samples(totals: Totals, pages: list[Page]) -> list[SampleGroup]:
     for (stage, language, outcome, reason), picks in sorted(totals.picks.items()):
         if outcome in (SURVIVOR, FAILED):
             continue
-        samples = [_sample(pick, by_place.get((pick.unit, pick.row))) for pick in picks]
+        # Groups without a language are of records that have no text; their rows are of another table.
+        samples = [_sample(pick, by_place.get((pick.unit, pick.row)) if language else None) for pick in picks]
         if outcome == DUPLICATE:
             pairs = zip(samples, picks, strict=True)
             samples = [msgspec.structs.replace(s, survivor=survivors.get(p.pair)) for s, p in pairs]
@@ -280,13 +281,12 @@ def recount_checks(folder: Folder, scan: Scan) -> list[Check]:
         rows = {key: value for table in tables for key, value in scan.counted.get(table, {}).items()}
         wrong = [key for key in sorted(ledger.keys() | rows.keys()) if ledger.get(key) != rows.get(key)]
         documents = sum(n for n, _ in rows.values())
-        detail = (
-            f"{documents:,} rows counted in {', '.join(tables)}: documents and bytes of every line as in the ledger"
-        )
+        detail = f"{documents:,} rows counted in {', '.join(tables)}: documents and bytes as in the ledger"
         if wrong:
             first = ", ".join(filter(None, wrong[0]))
             detail = (
-                f"{len(wrong)} lines differ, such as {first}: the ledger has {ledger.get(wrong[0], (0, 0))[0]:,} documents, "
+                f"{len(wrong)} lines differ, such as {first}: the ledger has "
+                f"{ledger.get(wrong[0], (0, 0))[0]:,} documents, "
                 f"the tables have {rows.get(wrong[0], (0, 0))[0]:,}"
             )
         checks.append(Check(name=f"tables of {stage}", ok=not wrong, detail=detail))

@@ -152,9 +152,9 @@ class Limit(_Part, frozen=True):
 
     ``edges`` are bin borders (n + 1): bin i holds values in [edges[i], edges[i + 1]). ``counts``: all documents;
     ``open_counts``: those that break no *other* limit of the policy, so that moving this one decides them.
-    ``unmeasured``/``open_unmeasured``: documents without the signal, which break no limit. ``broken``: documents beyond the
-    limit; ``only``: those beyond this limit and no other; ``first``: those for which it was the reason given. ``limit`` has the precision
-    in which the signal is stored; ``whole``: its values are whole numbers.
+    ``unmeasured``/``open_unmeasured``: documents without the signal, which break no limit. ``broken``: documents beyond
+    the limit; ``only``: those beyond this limit and no other; ``first``: those for which it was the reason given.
+    ``limit`` has the precision in which the signal is stored; ``whole``: its values are whole numbers.
     """
 
     label: str
@@ -204,7 +204,7 @@ class Sample(_Part, frozen=True):
 
 
 class SampleGroup(_Part, frozen=True):
-    """Documents of one fate, chosen by hash. ``outcome``: kept, rejected, duplicate; ``language`` 'other' is the rest."""
+    """Documents of one fate, by hash. ``outcome``: kept, rejected, duplicate; ``language`` 'other' is the rest."""
 
     stage: str
     language: str
@@ -324,8 +324,8 @@ class Shard(_Part, frozen=True):
 
 
 class PackSummary(_Part, frozen=True):
-    """What was packed. ``padding`` in tokens; ``cut_documents`` are longer than a sequence, ``concatenation_cuts`` would
-    be cut by plain concatenation; ``buckets``: tokens by language/source. The first shards are listed one by one."""
+    """What was packed. ``padding`` in tokens; ``cut_documents`` are longer than a sequence, ``concatenation_cuts``
+    would be cut by plain concatenation; ``buckets``: tokens by language/source. The first shards are listed."""
 
     sequence_length: int
     sequences: int

@@ -21,18 +21,72 @@ __all__ = [
 ]
 
 #: Names of the languages that are frequent in web crawls; others are shown by their code.
-_LANGUAGES = dict(
-    pair.split("=")
-    for pair in (
-        "ar=Arabic,bg=Bulgarian,bn=Bengali,ca=Catalan,cs=Czech,da=Danish,de=German,el=Greek,en=English,es=Spanish,"
-        "et=Estonian,eu=Basque,fa=Persian,fi=Finnish,fr=French,gl=Galician,he=Hebrew,hi=Hindi,hr=Croatian,hu=Hungarian,"
-        "hy=Armenian,id=Indonesian,is=Icelandic,it=Italian,ja=Japanese,ka=Georgian,kk=Kazakh,km=Khmer,ko=Korean,"
-        "la=Latin,lt=Lithuanian,lv=Latvian,mk=Macedonian,ml=Malayalam,mn=Mongolian,mr=Marathi,ms=Malay,my=Burmese,"
-        "ne=Nepali,nl=Dutch,no=Norwegian,pl=Polish,pt=Portuguese,ro=Romanian,ru=Russian,si=Sinhala,sk=Slovak,"
-        "sl=Slovenian,sq=Albanian,sr=Serbian,sv=Swedish,sw=Swahili,ta=Tamil,te=Telugu,th=Thai,tl=Tagalog,tr=Turkish,"
-        "uk=Ukrainian,ur=Urdu,uz=Uzbek,vi=Vietnamese,zh=Chinese,und=undetermined,other=other languages"
-    ).split(",")
-)
+_LANGUAGES = {
+    "ar": "Arabic",
+    "bg": "Bulgarian",
+    "bn": "Bengali",
+    "ca": "Catalan",
+    "cs": "Czech",
+    "da": "Danish",
+    "de": "German",
+    "el": "Greek",
+    "en": "English",
+    "es": "Spanish",
+    "et": "Estonian",
+    "eu": "Basque",
+    "fa": "Persian",
+    "fi": "Finnish",
+    "fr": "French",
+    "gl": "Galician",
+    "he": "Hebrew",
+    "hi": "Hindi",
+    "hr": "Croatian",
+    "hu": "Hungarian",
+    "hy": "Armenian",
+    "id": "Indonesian",
+    "is": "Icelandic",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ka": "Georgian",
+    "kk": "Kazakh",
+    "km": "Khmer",
+    "ko": "Korean",
+    "la": "Latin",
+    "lt": "Lithuanian",
+    "lv": "Latvian",
+    "mk": "Macedonian",
+    "ml": "Malayalam",
+    "mn": "Mongolian",
+    "mr": "Marathi",
+    "ms": "Malay",
+    "my": "Burmese",
+    "ne": "Nepali",
+    "nl": "Dutch",
+    "no": "Norwegian",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ro": "Romanian",
+    "ru": "Russian",
+    "si": "Sinhala",
+    "sk": "Slovak",
+    "sl": "Slovenian",
+    "sq": "Albanian",
+    "sr": "Serbian",
+    "sv": "Swedish",
+    "sw": "Swahili",
+    "ta": "Tamil",
+    "te": "Telugu",
+    "th": "Thai",
+    "tl": "Tagalog",
+    "tr": "Turkish",
+    "uk": "Ukrainian",
+    "ur": "Urdu",
+    "uz": "Uzbek",
+    "vi": "Vietnamese",
+    "zh": "Chinese",
+    "und": "undetermined",
+    "other": "other languages",
+}
 
 #: Reasons and steps that are no signal.
 _REASONS = {

@@ -188,7 +188,7 @@ class Fate(NamedTuple):
 def fates(
     flows: Sequence[Flow], losses: Sequence[LossLine], key: Callable[[LossLine], str], base: str, last: str
 ) -> list[Fate]:
-    """For each row of ``flows`` (not folded): documents at ``base``, at ``last``, and those lost on the way by stage."""
+    """For each row of ``flows`` (not folded): documents at ``base``, at ``last``, and those lost between, by stage."""
     stages = [stage for level, stage, _ in LEVELS if _order(base) < _order(level) <= _order(last)]
     if base == "read":
         stages = ["extract", *stages]
@@ -258,8 +258,18 @@ def heat(summary: Summary, stage: str, level: str) -> Heat:
 
 
 def ordered_limits(curve: Curve) -> list[Limit]:
-    """Limits that reject most documents first."""
-    return sorted(curve.limits, key=lambda limit: (-limit.broken, -limit.only, limit.label, limit.end))
+    """Limits that have a curve; those that reject most documents first."""
+    drawn = [limit for limit in curve.limits if not _untouched(limit)]
+    return sorted(drawn, key=lambda limit: (-limit.broken, -limit.only, limit.label, limit.end))
+
+
+def untouched_limits(curve: Curve) -> list[Limit]:
+    """Limits that no document breaks, of a signal that is the same for all (or for none measured)."""
+    return [limit for limit in curve.limits if _untouched(limit)]
+
+
+def _untouched(limit: Limit) -> bool:
+    return limit.broken == 0 and sum(1 for number in limit.counts if number) <= 1
 
 
 def alternatives(limit: Limit, kept_at: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:

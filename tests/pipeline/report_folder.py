@@ -1,4 +1,4 @@
-"""A small work folder for the report's tests: extracted tables written here, then the real stages filter, dedup, mix."""
+"""A small work folder for the report's tests: extracted tables made here, for the real stages behind."""
 
 import random
 from pathlib import Path
@@ -20,7 +20,10 @@ from algok.transforms.sinks import FileReceipt
 from algok.transforms.storage import checksum
 
 #: Characters that must never reach the page as they are.
-HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png onerror=alert(1)> \u202egnp.exe\u202c\u200b\u0007 &amp; \"q\""
+HOSTILE = (
+    "<script>alert('x')</script><img src=http://evil.example/a.png onerror=alert(1)> "
+    '\u202egnp.exe\u202c\u200b\u0007 &amp; "q"'
+)
 HOSTILE_URL = "http://evil.example/\"><script>document.title='owned'</script>?\u202e"
 HOSTILE_HOST = "copies.example"
 
@@ -43,85 +46,17 @@ sample_chars = 200
 """
 
 _KOREAN = [
-    "바다",
-    "마을",
-    "사람들",
-    "아침",
-    "시장",
-    "오래된",
-    "골목",
-    "작은",
-    "서점",
-    "주인",
-    "손님",
-    "이야기",
-    "겨울",
-    "바람",
-    "따뜻한",
-    "국수",
-    "가게",
-    "기차",
-    "역",
-    "여행",
-    "사진",
-    "풍경",
-    "저녁",
-    "노을",
-    "산책",
-    "강아지",
-    "공원",
-    "나무",
-    "그늘",
-    "아이들",
-    "학교",
-    "도서관",
-    "책상",
-    "창문",
-    "햇살",
-    "커피",
-    "음악",
-    "라디오",
-    "소식",
-    "날씨",
-    "비",
-    "우산",
-    "버스",
-    "정류장",
-]
+    "바다", "마을", "사람들", "아침", "시장", "오래된", "골목", "작은", "서점", "주인", "손님", "이야기",
+    "겨울", "바람", "따뜻한", "국수", "가게", "기차", "역", "여행", "사진", "풍경", "저녁", "노을", "산책",
+    "강아지", "공원", "나무", "그늘", "아이들", "학교", "도서관", "책상", "창문", "햇살", "커피", "음악",
+    "라디오", "소식", "날씨", "비", "우산", "버스", "정류장",
+]  # fmt: skip
 _ENGLISH = [
-    "harbour",
-    "morning",
-    "market",
-    "narrow",
-    "street",
-    "small",
-    "bookshop",
-    "owner",
-    "story",
-    "winter",
-    "wind",
-    "warm",
-    "noodle",
-    "train",
-    "station",
-    "journey",
-    "picture",
-    "evening",
-    "walk",
-    "park",
-    "tree",
-    "shadow",
-    "children",
-    "school",
-    "library",
-    "window",
-    "light",
-    "coffee",
-    "music",
-    "radio",
-    "weather",
+    "harbour", "morning", "market", "narrow", "street", "small", "bookshop", "owner", "story", "winter",
+    "wind", "warm", "noodle", "train", "station", "journey", "picture", "evening", "walk", "park", "tree",
+    "shadow", "children", "school", "library", "window", "light", "coffee", "music", "radio", "weather",
     "rain",
-]
+]  # fmt: skip
 
 
 _ENDINGS = ("있다.", "한다.", "보았다.", "걸었다.", "좋았다.", "말했다.", "그렸다.", "샀다.", "들었다.", "웃었다.")
