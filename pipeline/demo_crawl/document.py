@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-__all__ = ["SHINGLE", "UNSPACED", "Block", "Document", "jaccard", "shingles", "text_of", "words_of"]
+__all__ = ["SHINGLE", "UNSPACED", "Block", "Document", "jaccard", "lines_of", "shingles", "text_of", "words_of"]
 
 #: Words of a shingle (FineWeb2 and the design use word 5-grams).
 SHINGLE = 5

@@ -1,10 +1,11 @@
 """One page: its document, its bytes on the wire, its records and its row of the truth."""
 
 from functools import lru_cache
+from html import escape
 from typing import Any, NamedTuple
 
 from algok.pipeline.demo_crawl.compose import compose
-from algok.pipeline.demo_crawl.document import Document, jaccard, shingles, text_of
+from algok.pipeline.demo_crawl.document import Document, jaccard, lines_of, shingles, text_of
 from algok.pipeline.demo_crawl.draw import Draw, derive
 from algok.pipeline.demo_crawl.edits import edited
 from algok.pipeline.demo_crawl.junk import junk_document, media_body
@@ -36,7 +37,7 @@ class Page(NamedTuple):
 
     request: the request record or None. response: the response (or revisit) record, both before compression.
     flip: a byte of the compressed response must be flipped. truth: the row without file, offset and length.
-    pairs: rows (group, earlier index, this index, earlier record id, this record id, language, jaccard).
+    pairs: rows of the pairs table that this page is the later one of.
     """
 
     plan: PagePlan
@@ -44,7 +45,7 @@ class Page(NamedTuple):
     response: bytes
     flip: bool
     truth: dict[str, Any]
-    pairs: list[tuple[str, int, int, str, str, str, float]]
+    pairs: list[dict[str, Any]]
 
 
 def captured_at(index: int) -> str:
@@ -156,8 +157,9 @@ class Pages:
         body = encoded(html, site.charset)
         if plan.breakage == "bad-byte" and site.charset != "utf-16":
             # Before the first character of the last paragraph, so that a tolerant decoder loses nothing else.
-            wanted = next((b.lines[0] for b in reversed(document.blocks) if b.kind == "p"), document.title)[:12]
-            at = max(body.rfind(encoded(wanted, site.charset)), 0)
+            last = next((block for block in reversed(document.blocks) if block.kind == "p"), None)
+            wanted = lines_of(last, document.language)[0] if last else document.title
+            at = max(body.rfind(encoded(escape(wanted, quote=False), site.charset)), 0)
             body = body[:at] + b"\xff" + body[at:]
         elif plan.breakage == "noise-bytes":
             noise = bytes(128 + draw.below(128) for _ in range(draw.between(20, 200)))
@@ -310,22 +312,21 @@ class Pages:
             "failed_step": plan.failed_step,
         }
 
-    def _pairs(self, plan: PagePlan, document: Document) -> list[tuple[str, int, int, str, str, str, float]]:
+    def _pairs(self, plan: PagePlan, document: Document) -> list[dict[str, Any]]:
         group = plan.group
         if group is None or group.kind != "near" or plan.member == 0:
             return []
         mine = self._shingles(plan.page)
         earlier = group.members[: plan.member]
-        others = earlier[:1] + earlier[max(1, plan.member - NEIGHBOURS) :]
         return [
-            (
-                group.name,
-                other,
-                plan.page,
-                self._id(other, "response"),
-                self._id(plan.page, "response"),
-                document.language,
-                jaccard(self._shingles(other), mine),
-            )
-            for other in others
+            {
+                "group": group.name,
+                "a": other,
+                "b": plan.page,
+                "a_record_id": self._id(other, "response"),
+                "b_record_id": self._id(plan.page, "response"),
+                "language": document.language,
+                "jaccard": jaccard(self._shingles(other), mine),
+            }
+            for other in (*earlier[:1], *earlier[max(1, plan.member - NEIGHBOURS) :])
         ]

@@ -101,7 +101,7 @@ def test_a_new_crawl_replaces_an_old_one(tmp_path: Path) -> None:
     write_demo_crawl(tmp_path, DemoCrawlOptions(pages=30, pages_per_file=10))
     summary = write_demo_crawl(tmp_path, DemoCrawlOptions(pages=15, pages_per_file=10), seen.append)
     assert sorted(path.name for path in (tmp_path / "crawl").iterdir()) == ["DEMO-00000.warc.gz", "DEMO-00001.warc.gz"]
-    assert seen == [10, 5]
+    assert seen == [10, 15]
     assert (summary.pages, summary.files) == (15, 2)
     assert summary.bytes == sum(path.stat().st_size for path in (tmp_path / "crawl").iterdir())
 
