@@ -34,7 +34,8 @@ import pyarrow as pa
 import xxhash
 from datasketch import MinHash
 
-from algok.dedup.minhash import MinHashOptions, minima, permutations, signature_matrix
+from algok.dedup.kernels import minima
+from algok.dedup.minhash import MinHashOptions, permutations, signature_matrix
 from algok.dedup.shingles import ShingleOptions, shingles_of
 
 HERE = Path(__file__).resolve().parent

@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit
 
-from algok.dedup.normalise import composed, fold, fold_table, text_buffers
+from algok.dedup.kernels import scan_lines
+from algok.dedup.normalise import composed, fold_table, text_buffers
 from algok.errors import RecipeError
 
 __all__ = ["LineOptions", "Lines", "line_rows", "repeated", "without_lines"]
@@ -55,58 +55,6 @@ class Lines(NamedTuple):
     end: I64
 
 
-@njit(cache=True, nogil=True)
-def _hash64(data, size):  # type: ignore[no-untyped-def]
-    """Words of eight bytes (the last padded with zeros), each through MurmurHash3's 64-bit finaliser."""
-    h = np.uint64(size) * np.uint64(0x9E3779B97F4A7C15)
-    at = np.uint64(0)
-    end = np.uint64(size)
-    while at < end:
-        word = np.uint64(0)
-        for k in range(np.uint64(8)):
-            if at + k < end:
-                word |= np.uint64(data[at + k]) << (np.uint64(8) * k)
-        h = np.uint64(h ^ word)
-        h = np.uint64(h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-        h = np.uint64(h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-        h = np.uint64(h ^ (h >> np.uint64(33)))
-        at += np.uint64(8)
-    return h
-
-
-@njit(cache=True, nogil=True)
-def _scan(data, offsets, valid, table, trusted, text, hashes, starts, ends, slow):  # type: ignore[no-untyped-def]
-    longest = 0
-    for row in range(len(valid)):
-        longest = max(longest, offsets[row + 1] - offsets[row])
-    out = np.empty(longest * 3 // 2 + 8, dtype=np.uint8)
-    marks = np.empty(longest + 2, dtype=np.int64)
-    used = 0
-    for row in range(len(valid)):
-        if not valid[row]:
-            continue
-        first, last = offsets[row], offsets[row + 1]
-        begin = used
-        at = first
-        while at < last:
-            end = at
-            while end < last and data[end] != 0x0A:
-                end += 1
-            count, size = fold(data, at, end, table, True, trusted, out, marks)
-            if count < 0:
-                slow[row] = True
-                used = begin
-                break
-            if count > 0:
-                text[used] = row
-                hashes[used] = _hash64(out, size)
-                starts[used] = at - first
-                ends[used] = end - first
-                used += 1
-            at = end + 1
-    return used
-
-
 def line_rows(texts: pa.Array) -> Lines:
     """The lines of all texts in order."""
     data, offsets = text_buffers(texts)
@@ -129,7 +77,7 @@ def line_rows(texts: pa.Array) -> Lines:
 def _lines(data: Any, offsets: I64, valid: Bools, trusted: bool, most: int, slow: Bools) -> Lines:
     text, starts, ends = (np.empty(most, dtype=np.int64) for _ in range(3))
     hashes = np.empty(most, dtype=np.uint64)
-    used = _scan(data, offsets, valid, fold_table(), trusted, text, hashes, starts, ends, slow)
+    used = scan_lines(data, offsets, valid, fold_table(), trusted, text, hashes, starts, ends, slow)
     return Lines(text[:used], hashes[:used], starts[:used], ends[:used])
 
 

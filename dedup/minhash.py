@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit
 
+from algok.dedup.kernels import sign
 from algok.dedup.normalise import fold_table, text_buffers
-from algok.dedup.shingles import ShingleOptions, composed_rows, hash_row, shingle_modes
+from algok.dedup.shingles import ShingleOptions, composed_rows, shingle_modes
 from algok.errors import RecipeError
 
 __all__ = ["MinHashOptions", "permutations", "signature_matrix", "signatures"]
@@ -49,49 +49,6 @@ def permutations(count: int, seed: int) -> tuple[U32, U32]:
     return a, b
 
 
-@njit(cache=True, nogil=True)
-def _mix(hashes, n):  # type: ignore[no-untyped-def]
-    for i in range(n):
-        h = hashes[i]
-        h = np.uint32(np.uint32(h ^ np.uint32(h >> np.uint32(16))) * np.uint32(0x85EBCA6B))
-        h = np.uint32(np.uint32(h ^ np.uint32(h >> np.uint32(13))) * np.uint32(0xC2B2AE35))
-        hashes[i] = np.uint32(h ^ np.uint32(h >> np.uint32(16)))
-
-
-@njit(cache=True, nogil=True)
-def minima(hashes, n, a, b, signature):  # type: ignore[no-untyped-def]
-    """Minimum of every permutation over the mixed ``hashes[:n]``: the inner loop has no memory traffic but the
-    hashes."""
-    for p in range(len(a)):
-        factor = a[p]
-        summand = b[p]
-        low = np.uint32(0xFFFFFFFF)
-        for i in range(n):
-            value = np.uint32(np.uint32(hashes[i] * factor) + summand)
-            low = min(low, value)
-        signature[p] = low
-
-
-@njit(cache=True, nogil=True)
-def _signatures(data, offsets, valid, modes, table, trusted, a, b, matrix, made, slow):  # type: ignore[no-untyped-def]
-    longest = 0
-    for row in range(len(valid)):
-        longest = max(longest, offsets[row + 1] - offsets[row])
-    out = np.empty(longest * 3 // 2 + 8, dtype=np.uint8)
-    marks = np.empty(longest + 2, dtype=np.int64)
-    hashes = np.empty(longest + 1, dtype=np.uint32)
-    for row in range(len(valid)):
-        if not valid[row]:
-            continue
-        n = hash_row(data, offsets[row], offsets[row + 1], modes[row], table, trusted, out, marks, hashes)
-        if n < 0:
-            slow[row] = True
-        elif n > 0:
-            _mix(hashes, n)
-            minima(hashes, n, a, b, matrix[row])
-            made[row] = True
-
-
 def signature_matrix(
     texts: pa.Array, languages: pa.Array | None = None, options: MinHashOptions | None = None
 ) -> tuple[U32, Bools]:
@@ -104,14 +61,14 @@ def signature_matrix(
     matrix = np.zeros((len(texts), options.permutations), dtype=np.uint32)
     made = np.zeros(len(texts), dtype=np.bool_)
     slow = np.zeros(len(texts), dtype=np.bool_)
-    _signatures(data, offsets, valid, modes, fold_table(), False, a, b, matrix, made, slow)
+    sign(data, offsets, valid, modes, fold_table(), False, a, b, matrix, made, slow)
     if slow.any():
         rows = np.flatnonzero(slow)
         data, offsets = text_buffers(composed_rows(texts, rows))
         part = np.zeros((len(rows), options.permutations), dtype=np.uint32)
         done = np.zeros(len(rows), dtype=np.bool_)
         ok = np.ones(len(rows), dtype=np.bool_)
-        _signatures(data, offsets, ok, modes[rows], fold_table(), True, a, b, part, done, slow)
+        sign(data, offsets, ok, modes[rows], fold_table(), True, a, b, part, done, slow)
         matrix[rows] = part
         made[rows] = done
     return matrix, made

@@ -24,21 +24,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from numba import njit
 
-__all__ = ["fold", "fold_table", "normalise", "normalise_text", "text_buffers"]
+from algok.dedup.kernels import COMPOSE, DROP, PUNCTUATION, SEPARATOR, TABLE_SIZE, fold
+
+__all__ = ["fold_table", "normalise", "normalise_text", "text_buffers"]
 
 U8 = npt.NDArray[np.uint8]
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
 
-SEPARATOR, DROP = 0, 1
-#: Set in the table for code points that composition may change; such texts take the slow path first.
-COMPOSE = 0x8000_0000
-#: Set in the table for punctuation and symbols, which separate words but belong to character shingles.
-PUNCTUATION = 0x4000_0000
-#: The table ends here; what lies above are rare Han ideographs, which stand for themselves, and unassigned planes.
-TABLE_SIZE = 0x20000
 #: Half-width Katakana and Hangul, whose marks compose, and half- and full-width signs.
 _HALF_WIDTH = (*range(0xFF61, 0xFFDD), *range(0xFFE0, 0xFFEF))
 
@@ -89,108 +83,6 @@ def _width_map() -> dict[int, str]:
 def composed(text: str) -> str:
     """Width folding of half-width forms, then NFC: the slow path for texts with ``COMPOSE`` code points."""
     return unicodedata.normalize("NFC", text.translate(_width_map()))
-
-
-@njit(cache=True, nogil=True)
-def fold(data, start, end, table, spaces, trusted, out, marks):  # type: ignore[no-untyped-def]
-    """Fold the UTF-8 bytes ``data[start:end]`` into ``out``; the workhorse of shingling.
-
-    ``marks`` receives the start in ``out`` of every word (``spaces``) or code point (not ``spaces``), and one more
-    entry: the end plus the one byte of a separator if ``spaces``, else the end. Words are one space apart, so word i
-    is ``out[marks[i] : marks[i + 1] - 1]``. Returns (number of words or code points, bytes written), or (-1, 0) if
-    the text needs composition and ``trusted`` is false. ``out`` must hold 1.5 x the bytes plus 8, ``marks`` the bytes
-    plus 2.
-    """
-    n = 0
-    count = 0
-    inside = False
-    i = start
-    while i < end:
-        lead = data[i]
-        size = 1
-        code = np.uint32(lead)
-        if lead >= 0x80:
-            if lead >= 0xF0:
-                size = 4
-            elif lead >= 0xE0:
-                size = 3
-            else:
-                size = 2
-            if i + size > end:
-                break  # cut in mid-character
-            if size == 3:  # most of Korean: no loop
-                code = np.uint32(
-                    (np.uint32(lead & 0x0F) << np.uint32(12))
-                    | (np.uint32(data[i + 1] & 0x3F) << np.uint32(6))
-                    | np.uint32(data[i + 2] & 0x3F)
-                )
-                if 0xAC00 <= code <= 0xD7A3:  # Hangul syllables stand for themselves
-                    if not inside or not spaces:
-                        inside = True
-                        marks[count] = n
-                        count += 1
-                    out[n] = lead
-                    out[n + 1] = data[i + 1]
-                    out[n + 2] = data[i + 2]
-                    n += 3
-                    i += 3
-                    continue
-            else:
-                code = np.uint32(lead & (0x1F if size == 2 else 0x07))
-                for k in range(1, size):
-                    code = np.uint32((code << np.uint32(6)) | np.uint32(data[i + k] & 0x3F))
-        value = code
-        if code < TABLE_SIZE:
-            value = table[code]
-            if value >= COMPOSE:
-                if not trusted:
-                    return -1, 0
-                value = np.uint32(value & np.uint32(0x7FFF_FFFF))
-            if value >= PUNCTUATION:
-                value = np.uint32(SEPARATOR) if spaces else np.uint32(value & np.uint32(0x3FFF_FFFF))
-            if value <= DROP:
-                if value == SEPARATOR and inside:
-                    inside = False
-                    if spaces:
-                        out[n] = 0x20
-                        n += 1
-                i += size
-                continue
-        if not inside or not spaces:
-            inside = True
-            marks[count] = n
-            count += 1
-        if value == code:
-            for k in range(size):
-                out[n + k] = data[i + k]
-            n += size
-        elif value < 0x80:
-            out[n] = np.uint8(value)
-            n += 1
-        elif value < 0x800:
-            out[n] = np.uint8(0xC0 | (value >> 6))
-            out[n + 1] = np.uint8(0x80 | (value & 0x3F))
-            n += 2
-        elif value < 0x10000:
-            out[n] = np.uint8(0xE0 | (value >> 12))
-            out[n + 1] = np.uint8(0x80 | ((value >> 6) & 0x3F))
-            out[n + 2] = np.uint8(0x80 | (value & 0x3F))
-            n += 3
-        else:
-            out[n] = np.uint8(0xF0 | (value >> 18))
-            out[n + 1] = np.uint8(0x80 | ((value >> 12) & 0x3F))
-            out[n + 2] = np.uint8(0x80 | ((value >> 6) & 0x3F))
-            out[n + 3] = np.uint8(0x80 | (value & 0x3F))
-            n += 4
-        i += size
-    if spaces:
-        if inside:
-            out[n] = 0x20
-            n += 1
-        marks[count] = n
-        return count, max(n - 1, 0)
-    marks[count] = n
-    return count, n
 
 
 def text_buffers(texts: pa.Array) -> tuple[U8, I64]:

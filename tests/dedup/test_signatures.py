@@ -10,9 +10,10 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from algok.dedup.kernels import xxh32
 from algok.dedup.minhash import MinHashOptions, signature_matrix, signatures
 from algok.dedup.normalise import normalise, normalise_text, text_buffers
-from algok.dedup.shingles import ShingleOptions, shingle_hashes, shingles_of, xxh32
+from algok.dedup.shingles import ShingleOptions, shingle_hashes, shingles_of
 from algok.errors import RecipeError
 
 WORDS = ShingleOptions(char_languages=())
