@@ -4,21 +4,17 @@ import contextlib
 import logging
 import re
 import resource
-import shlex
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import apache_beam as beam
-import grpc
 import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from algok import errors
+from algok.pipeline.local_runner import local_pipeline, run_locally
 from algok.transforms.heartbeat import Progress, clear_progress, read_progress
 
 __all__ = ["Quiet", "Reporter", "RunOptions", "StepProgress", "cpu_seconds", "run_job"]
@@ -79,34 +75,9 @@ def cpu_seconds() -> float:
 
 def _pipeline(name: str, options: RunOptions) -> beam.Pipeline:
     args = [f"--job_name={name}", *options.beam_args]
-    if not options.local:
-        return beam.Pipeline(options=PipelineOptions([f"--runner={options.runner}", *args]))
-    args.append(f"--direct_num_workers={options.workers}")
-    environment = None
-    if options.workers > 1:
-        # exec: no shell in between, so that the worker sees when this process is gone.
-        command = f"exec {shlex.quote(sys.executable)} -m algok.transforms.worker"
-        environment = SubprocessSDKEnvironment.from_command_string(command)
-    return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=PipelineOptions(args))
-
-
-@contextlib.contextmanager
-def _loopback_only() -> Iterator[None]:
-    """Beam's local runner opens its control ports on all interfaces; whoever reaches them can run code. Bind them to
-    127.0.0.1 instead."""
-    make_server = grpc.server
-
-    def loopback_server(*args: Any, **kwargs: Any) -> Any:
-        server = make_server(*args, **kwargs)
-        add_port = server.add_insecure_port
-        server.add_insecure_port = lambda address: add_port(address.replace("[::]:", "127.0.0.1:"))
-        return server
-
-    grpc.server = loopback_server
-    try:
-        yield
-    finally:
-        grpc.server = make_server
+    if options.local:
+        return local_pipeline(args, options.workers)
+    return beam.Pipeline(options=PipelineOptions([f"--runner={options.runner}", *args]))
 
 
 def run_job(
@@ -121,7 +92,7 @@ def run_job(
 
     Raises the ``AlgokError`` that stopped a worker as itself, anything else as Beam gives it.
     """
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors arrive as exceptions, in full
     stop = threading.Event()
 
     def watch() -> None:
@@ -137,7 +108,9 @@ def run_job(
         build(pipeline)
         if watcher:
             watcher.start()
-        with _loopback_only():
+        if options.local:
+            run_locally(pipeline, options.workers)
+        else:
             pipeline.run().wait_until_finish()
     except errors.AlgokError as error:
         raise _cleaned(type(error), str(error)) from error

@@ -66,7 +66,7 @@ class SourceRecipe(_Section, frozen=True):
 class ExtractRecipe(_Section, frozen=True):
     """Reading and extraction. Sizes in MB are 10^6 bytes of the file as stored."""
 
-    split_mb: Positive = 128
+    split_mb: Annotated[float, Meta(gt=0)] = 128
     batch_rows: Positive = 1_000
     batch_mb: Positive = 32
     max_record_mb: Positive = 16

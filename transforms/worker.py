@@ -26,8 +26,10 @@ def _end_with(parent: int) -> None:
 
 
 def main() -> None:
-    """Run Beam's SDK worker. Started by ``pipeline.jobs``; takes its settings from Beam's environment variables."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    """Run Beam's SDK worker. Started by ``pipeline.jobs`` with the driver's process id as its argument, for the driver
+    may be gone before this line is reached; takes its other settings from Beam's environment variables."""
+    driver = int(sys.argv.pop(1))
+    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
     # Importing Beam has set up a handler for everything; what a user can act on arrives as an error of the job.
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.ERROR)

@@ -188,9 +188,10 @@ class Pages:
         else:
             body = self._body(plan, site, document)
         label = WEB_NAMES[site.charset] if media == "text/html" else ""
-        by_http = bool(label) and site.declared in ("http", "both")
+        bare = plan.breakage == "no-http"
+        by_http = bool(label) and not bare and site.declared in ("http", "both")
         headers.append(("Content-Type", f"{media}; charset={label}" if by_http else media))
-        coding = draw.weighted((("", 90), ("gzip", 5), ("br", 2), ("chunked", 3))) if body else ""
+        coding = draw.weighted((("", 90), ("gzip", 5), ("br", 2), ("chunked", 3))) if body and not bare else ""
         if coding == "gzip":
             body = gzip_member(body, options.compression)
         elif coding == "br":
@@ -201,12 +202,21 @@ class Pages:
             headers.append(("Content-Encoding", coding))
         headers.append(("Transfer-Encoding", "chunked") if coding == "chunked" else ("Content-Length", str(len(body))))
         headers.append(("Server", draw.pick(("nginx", "Apache", "cloudflare", "Microsoft-IIS/8.5"))))
-        block = http_response(status, headers, body)
-        if plan.breakage == "bad-http":
-            block = body
+        block = body if bare else http_response(status, headers, body)
         response = self._response(plan, url, captured, block, body)
         request = self._request(plan, url, captured, site.host) if options.requests else None
-        truth = self._truth(plan, site, document, url, captured, int(status[:3]), media, by_http, label, coding)
+        truth = self._truth(
+            plan,
+            site,
+            document,
+            url,
+            captured,
+            None if bare else int(status[:3]),
+            None if bare else media,
+            by_http,
+            label,
+            coding,
+        )
         return Page(plan, request, response, plan.breakage == "flipped-byte", truth, self._pairs(plan, document))
 
     def _response(self, plan: PagePlan, url: str, captured: str, block: bytes, body: bytes) -> bytes:
@@ -262,8 +272,8 @@ class Pages:
         document: Document,
         url: str,
         captured: str,
-        status: int,
-        media: str,
+        status: int | None,
+        media: str | None,
         by_http: bool,
         label: str,
         coding: str,
@@ -272,7 +282,9 @@ class Pages:
         text = text_of(document) if has_text else None
         expected, quality = self._expected(plan, document)
         by_meta = bool(label) and site.declared in ("meta", "both")
-        declared = bool(label) and (by_http or by_meta) and plan.kind not in ("redirect", "empty", "revisit")
+        if plan.kind in ("redirect", "missing", "empty", "revisit"):
+            by_meta = False
+        declared_by = "both" if by_http and by_meta else "http" if by_http else "meta" if by_meta else None
         group, original = plan.group, plan.original
         similarity = None
         if group is not None:
@@ -293,8 +305,8 @@ class Pages:
             "topic": document.topic,
             "language": document.language if has_text else None,
             "charset": WEB_NAMES[site.charset] if has_text else None,
-            "declared_charset": label if declared else None,
-            "declared_by": site.declared if declared else None,
+            "declared_charset": label if declared_by else None,
+            "declared_by": declared_by,
             "template": site.dialect + ("+stray-end" if site.stray else ""),
             "title": document.title if has_text else None,
             "text": text,

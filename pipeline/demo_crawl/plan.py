@@ -33,9 +33,9 @@ _EXACT_KINDS = (("copy", 35), ("template", 45), ("recapture", 15), ("twin", 5))
 BREAKAGE: tuple[tuple[tuple[str, str | None], float], ...] = (
     (("flipped-byte", "gzip"), 2),
     (("bad-header", "header"), 1),
-    (("length-long", "length"), 1),
-    (("length-short", "length"), 1),
-    (("bad-http", "http"), 1),
+    (("length-long", "truncated"), 1),
+    (("length-short", "header"), 1),
+    (("no-http", None), 1),
     (("bad-byte", None), 3),
     (("noise-bytes", None), 1),
 )

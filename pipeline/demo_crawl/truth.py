@@ -21,8 +21,8 @@ TRUTH = pa.schema(
         _field("url", pa.string(), "target URI"),
         _field("host", pa.string(), "host of the URI"),
         _field("captured", pa.string(), "capture time"),
-        _field("http_status", pa.int16(), "HTTP status"),
-        _field("media_type", pa.string(), "media type of the payload"),
+        _field("http_status", pa.int16(), "HTTP status; null without an HTTP header"),
+        _field("media_type", pa.string(), "media type of the payload; null without an HTTP header"),
         _field("content_encoding", pa.string(), "gzip, br, chunked (a transfer encoding), or null"),
         _field(
             "page_class", pa.string(), "document, spam, listing, error, login, short, media, redirect, missing, ..."
@@ -50,7 +50,7 @@ TRUTH = pa.schema(
         _field("target_jaccard", pa.float64(), "similarity to the original that was aimed at"),
         _field("jaccard", pa.float64(), "true word 5-gram Jaccard to the original"),
         _field("breakage", pa.string(), "what was broken on purpose, or null"),
-        _field("failed_step", pa.string(), "reader step that must fail: gzip, header, http, length; null if readable"),
+        _field("failed_step", pa.string(), "reader step that must fail: gzip, truncated, header; null if readable"),
     ]
 )
 
@@ -93,9 +93,9 @@ Broken on purpose (`breakage`):
   flipped-byte   one byte of the gzip member is changed: this record is lost (failed_step gzip), and no other
   truncated      the last file ends within its last record: lost (gzip)
   bad-header     the record begins with WRAC/1.1: lost (header), and no other
-  length-long    Content-Length is 5,000 bytes too large: runs past its member (length); the next record is sound
-  length-short   Content-Length is half of the truth (length); the next record is sound
-  bad-http       a response record whose block has no HTTP header (http)
+  length-long    Content-Length is 5,000 bytes too large: lost (truncated), for its member ends before; the next is sound
+  length-short   Content-Length is half of the truth: lost (header), for no record end follows; the next is sound
+  no-http        a response record whose block has no HTTP header: readable, without status and media type
   bad-byte       one byte 0xFF before the last paragraph: the page is readable, at most one replacement
   noise-bytes    bytes from 0x80 to 0xFF before </body>: the main text is readable
 """

@@ -172,11 +172,11 @@ def curve(limit: Limit) -> Markup:
             _W, _H, title, title
         )
     ]
-    for part in (0.0, 0.5, 1.0):
-        at_share = bottom - part * height
+    for level in (0.0, 0.5, 1.0):
+        at_share = bottom - level * height
         out.append(Markup('<path class="grid" d="M{} {}H{}"/>').format(_LEFT, _n(at_share), right))
         out.append(
-            Markup('<text class="tick" x="{}" y="{}">{}%</text>').format(right + 4, _n(at_share + 3.5), int(part * 100))
+            Markup('<text class="tick" x="{}" y="{}">{}%</text>').format(right + 4, _n(at_share + 3.5), int(level * 100))
         )
     for kind, path in paths.items():
         if path:

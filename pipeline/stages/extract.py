@@ -103,7 +103,7 @@ class Extract:
             batch_rows=section.batch_rows,
             batch_bytes=section.batch_mb * 1_000_000,
             max_record_bytes=section.max_record_mb * 1_000_000,
-            split_bytes=section.split_mb * 1_000_000,
+            split_bytes=max(1, int(section.split_mb * 1_000_000)),
         )
         # The key of a unit has no part of the other inputs, so that a new file leaves the units of old ones done.
         step = digest(["extract", self.format, self._configuration(context)])
