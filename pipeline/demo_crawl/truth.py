@@ -93,9 +93,9 @@ Broken on purpose (`breakage`):
   flipped-byte   one byte of the gzip member is changed: this record is lost (failed_step gzip), and no other
   truncated      the last file ends within its last record: lost (gzip)
   bad-header     the record begins with WRAC/1.1: lost (header), and no other
-  length-long    Content-Length is 5,000 bytes too large: lost (truncated), for its member ends before; the next is sound
-  length-short   Content-Length is half of the truth: lost (header), for no record end follows; the next is sound
-  no-http        a response record whose block has no HTTP header: readable, without status and media type
+  length-long    Content-Length is 5,000 bytes too large: lost (truncated); the next record is sound
+  length-short   Content-Length is half of the truth: lost (header); the next record is sound
+  no-http        a response record without HTTP header: readable, without status and media type
   bad-byte       one byte 0xFF before the last paragraph: the page is readable, at most one replacement
   noise-bytes    bytes from 0x80 to 0xFF before </body>: the main text is readable
 """
