@@ -45,8 +45,11 @@ _UTF8_EVIDENCE = 8
 #: least that many fewer in all: two letters are no evidence.
 _CLEARLY = 0.75
 _EVIDENCE = 40.0
-#: Detection without a declaration: bits by which the best must lead the next reading, and highest mean cost.
+#: Detection without a declaration: bits by which the best must lead the next reading (more when fewer than 8 letters
+#: speak), and highest mean cost of a letter.
 _LEAD = 6.0
+_LEAD_OF_FEW = 10.0
+_FEW = 8
 _READABLE = 15.5
 #: Bytes that the library detector sees.
 _LIBRARY_BYTES = 65536
@@ -134,14 +137,16 @@ def _legacy(payload: bytes, http_label: str | None) -> Decoded:
         if declared.letter_bits <= declared.usual * declared.letters:
             return _tolerant(payload, name, source)
         best = best or guess(sample)
-        if best is None or best.encoding == name:
+        if best is None or CODECS.get(best.encoding, best.encoding) == CODECS.get(name, name):
             return _tolerant(payload, name, source)
         better = declared.bits - best.bits >= _EVIDENCE
         if not better or best.mean * best.letters > _CLEARLY * declared.letter_bits:
             return _tolerant(payload, name, source)
     best = best or guess(sample)
-    if best is not None and best.margin >= _LEAD and best.mean <= _READABLE:
-        return _tolerant(payload, best.encoding, "common-syllables")
+    if best is not None and best.mean <= _READABLE:
+        lead = _LEAD if best.letters >= _FEW else _LEAD_OF_FEW
+        if best.margin >= lead:
+            return _tolerant(payload, best.encoding, "common-syllables")
     found = lookup(cchardet.detect(payload[:_LIBRARY_BYTES])["encoding"])
     if found is not None and found != "utf-8":
         return _tolerant(payload, found, "detector")

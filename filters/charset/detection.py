@@ -33,10 +33,12 @@ _LEVEL_2 = 16.0
 _ASTRAL = 12.0
 _MARKS = 11.0
 #: Latin script: added for each letter beyond ASCII (about one letter in 10 to 30 is one), and for each that stands
-#: beside another such letter. Other alphabets: added for each place where a letter of theirs touches an ASCII letter.
+#: beside another such letter. Other alphabets: added for each place where a letter of theirs touches an ASCII letter,
+#: and for each that stands alone.
 _LATIN = 3.0
 _LATIN_RUN = 4.0
-_TOUCH = 8.0
+_TOUCH = 12.0
+_LONE = 8.0
 
 #: Languages looked for under each encoding, and the bits an encoding must be better by, for being rare on the web.
 #: EUC-TW is missing for want of a decoder; UTF-7 and HZ are refused by browsers and not guessed.
@@ -46,7 +48,7 @@ _CANDIDATES: dict[str, tuple[float, tuple[str, ...]]] = {
     "euc-kr": (0, ("ko",)),
     "shift_jis": (2, ("ja",)),
     "euc-jp": (2, ("ja",)),
-    "gb18030": (2, ("zh-hans", "ja")),
+    "gb18030": (2, ("zh-hans",)),
     "big5": (2, ("zh-hant",)),
     "windows-1252": (0, ("fr", "de", "es", "pt", "it", "sv", "da", "is")),
     "windows-1251": (1, ("ru", "uk", "bg", "sr")),
@@ -63,12 +65,14 @@ _CANDIDATES: dict[str, tuple[float, tuple[str, ...]]] = {
     "koi8-r": (3, ("ru", "bg")),
     "koi8-u": (5, ("uk",)),
     "iso-8859-5": (5, ("ru", "bg", "sr")),
-    "ibm866": (5, ("ru", "bg")),
-    "x-mac-cyrillic": (8, ("ru", "bg")),
-    "macintosh": (8, ("fr", "de", "es", "it", "sv")),
+    "ibm866": (30, ("ru", "bg")),
+    "x-mac-cyrillic": (30, ("ru", "bg")),
+    "macintosh": (20, ("fr", "de", "es", "it", "sv")),
     "johab": (10, ("ko",)),
-    "ibm855": (10, ("ru", "bg")),
+    "ibm855": (30, ("ru", "bg")),
 }
+#: Chinese encodings that hold Japanese too, which is believed when declared; undeclared it would take EUC-JP's place.
+_JAPANESE_TOO = frozenset(("gb18030", "gbk", "big5"))
 _LATIN_LANGUAGES = frozenset(
     ("fr", "de", "es", "pt", "it", "sv", "da", "is", "pl", "cs", "sk", "hu", "hr", "ro", "tr", "lt", "lv", "et")
 )
@@ -143,7 +147,7 @@ def _table(language: str) -> Bits:
     table[0xD800:0xE000] = _ASTRAL
     table[0xE000:0xF900] = _CONTROL
     table[0xFFFD] = _REPLACED
-    for mark in "\u00a0·…–—‘’“”•©®™°±×§«»":
+    for mark in "\u00a0·…–—‘’“”•©®™°±×§«»£€¥¿¡":
         table[ord(mark)] = _MARKS
     if language in ("ko", "ja", "zh-hans", "zh-hant"):
         table[0x3000:0x3020] = _MARKS
@@ -175,7 +179,7 @@ def _table(language: str) -> Bits:
     for bits, letters in _letters()[language]:
         table[_points(letters)] = bits
     if language in _LATIN_LANGUAGES:
-        table[0xA0:0x250] += _LATIN
+        table[0xC0:0x250] += _LATIN
     return table
 
 
@@ -191,7 +195,7 @@ def _alphabetic() -> npt.NDArray[np.int8]:
 class _Reading:
     """A sample under one encoding: its UTF-16 units and how its letters touch."""
 
-    __slots__ = ("letters", "plain", "points", "runs", "touches")
+    __slots__ = ("letters", "lone", "plain", "points", "runs", "touches")
 
     def __init__(self, sample: bytes, encoding: str) -> None:
         self.points = _points(sample.decode(CODECS.get(encoding, encoding), "replace"))
@@ -201,6 +205,10 @@ class _Reading:
         pairs = kinds[:-1] * kinds[1:]
         self.touches = int(np.count_nonzero(pairs == 2))
         self.runs = int(np.count_nonzero(pairs == 4))
+        beside = np.zeros(len(kinds), np.bool_)
+        beside[:-1] |= pairs == 4
+        beside[1:] |= pairs == 4
+        self.lone = int(np.count_nonzero((kinds == 2) & ~beside))
 
     def cost(self, language: str) -> float:
         """Bits of the sample in a language."""
@@ -208,7 +216,7 @@ class _Reading:
         if language in _LATIN_LANGUAGES:
             return bits + _LATIN_RUN * self.runs
         if language in _ALPHABETS:
-            return bits + _TOUCH * self.touches
+            return bits + _TOUCH * self.touches + _LONE * self.lone
         return bits
 
     def mean(self, bits: float) -> float:
@@ -228,7 +236,9 @@ class Weight(NamedTuple):
 def weigh(sample: bytes, encoding: str) -> Weight:
     """A sample under a declared encoding, in its likeliest language."""
     reading = _Reading(sample, encoding)
-    _, languages = _CANDIDATES.get(encoding, (0.0, ("fr",)))
+    _, languages = _CANDIDATES.get("gb18030" if encoding == "gbk" else encoding, (0.0, ("fr",)))
+    if encoding in _JAPANESE_TOO:
+        languages = (*languages, "ja")
     bits, language = min((reading.cost(language), language) for language in languages)
     usual = _USUAL_ALPHABET if language in _ALPHABETS else _USUAL
     return Weight(bits, bits - _ASCII * reading.plain, reading.letters, usual)

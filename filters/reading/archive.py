@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from algok.filters.reading.codecs import Codec, DamagedError
 from algok.filters.reading.heads import WARC, Dialect, Head, parse_warc_head
-from algok.filters.reading.members import PROBE, Content, Member, Plain, find_member
+from algok.filters.reading.members import PROBE, Content, Member, Plain, find_border, find_member
 from algok.filters.reading.options import ReadOptions
 from algok.filters.reading.records import add_failed, add_record
 from algok.filters.reading.rows import ROW_KINDS, Rows
@@ -39,9 +39,9 @@ def read_archive(
 ) -> Iterator[pa.RecordBatch]:
     """Batches of the records of one piece of the stored file.
 
-    A plain piece begins and ends at records. A compressed one begins at the first member at or behind ``start`` whose
-    content begins a record, and ends at the first such behind ``end``: neighbouring pieces share the border, so
-    garbage between members is accounted for once.
+    A plain piece begins and ends at records. A compressed one begins and ends at the members that
+    :func:`find_border` finds for ``start`` and ``end``: neighbouring pieces share the border, so garbage between
+    members is accounted for once.
     """
     reader = _Reader(dialect, rows, options)
     if codec is None:
@@ -50,9 +50,9 @@ def read_archive(
             yield rows.take()
         rows.tally.bytes_read += min(end, window.size) - start
         return
-    position = _next(window, start, codec, dialect) if start > 0 else 0
+    position = find_border(window, start, codec, dialect.is_start) if start > 0 else 0
     if end < window.size:
-        end = _next(window, end, codec, dialect)
+        end = find_border(window, end, codec, dialect.is_start)
     began = position
     while position < end:
         stored = window.at(position, len(codec.magic))

@@ -11,7 +11,7 @@ from typing import Protocol
 from algok.filters.reading.codecs import Codec, DamagedError, Decompressor
 from algok.filters.reading.window import Window
 
-__all__ = ["PROBE", "Content", "Member", "Plain", "find_member", "probe"]
+__all__ = ["PROBE", "Content", "Member", "Plain", "find_border", "find_member", "probe"]
 
 #: Stored bytes handed to the decompressor first, then at a time: most pages fit the first step, and what is handed over
 #: too much is copied once.
@@ -22,6 +22,9 @@ _MOST_OUT = 4 << 20
 #: Steps in which the content before damage is recovered: what the last step would have given is lost.
 _SALVAGE_IN = 1024
 _SALVAGE_OUT = 64
+#: Longest run of stored bytes that compressed data holds without a header of its own: a stored block of deflate has at
+#: most 65,535 bytes (RFC 1951), a raw block of Zstandard 128 KiB (RFC 8878).
+_LONGEST_BLOCK = 132_000
 #: Content needed to tell whether a member begins with a record.
 PROBE = 1024
 
@@ -193,6 +196,37 @@ def probe(window: Window, position: int, codec: Codec) -> bytes | None:
         return codec.decompressor().feed(stored, PROBE)
     except DamagedError:
         return None
+
+
+def find_border(window: Window, start: int, codec: Codec, is_start: Callable[[bytes], bool]) -> int:
+    """Where a piece that is to begin at ``start`` begins: the next member from which sound members follow on.
+
+    A page may itself be an archive, whose members would be taken for those of this file. Compressed again they do not
+    shrink and are stored as they are, but in blocks with headers in between, so no chain of sound members is longer
+    than a block. All pieces ask here for their beginning and their end, so a border that is put too far loses nothing.
+    """
+    while True:
+        start = find_member(window, start, window.size, codec, is_start)
+        if start < 0:
+            return window.size
+        if _follows_on(window, start, codec, is_start):
+            return start
+        start += 1
+
+
+def _follows_on(window: Window, start: int, codec: Codec, is_start: Callable[[bytes], bool]) -> bool:
+    position = start
+    while position - start <= _LONGEST_BLOCK and position < window.size:
+        if bytes(window.at(position, len(codec.magic))) != codec.magic:
+            return False
+        member = Member(window, position, codec, is_start)
+        try:
+            while member.read():
+                pass
+        except DamagedError:
+            return False
+        position = member.end
+    return True
 
 
 def find_member(window: Window, start: int, end: int, codec: Codec, is_start: Callable[[bytes], bool]) -> int:

@@ -40,6 +40,7 @@ _EDGES = "".join(map(chr, range(33)))
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})|(%)|([^!#$&-;=?-Z\[\]_a-z~])")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_AUTHORITY_END = re.compile(r"[/\\?]")
 _BAD_HOST = re.compile(r"[\0-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")
 _IPV6 = re.compile(r"\[[0-9a-fA-F:.]{2,45}\]")
 
@@ -70,13 +71,16 @@ def normalise(url: str) -> str:
     rest = url[match.end() :].partition("#")[0]
     if scheme not in ("http", "https"):
         return f"{scheme}:{_escape(rest)}"
-    rest = rest.lstrip("/\\")
-    cut = len(rest)
-    for mark in "/\\?":
-        found = rest.find(mark)
-        if 0 <= found < cut:
-            cut = found
-    host = _authority(rest[:cut], scheme)
+    host = ""
+    cut = 0
+    while not host and cut < len(rest):
+        # Too many or too few slashes, or a user without a host: what comes next is the host.
+        rest = rest[cut:].lstrip("/\\")
+        end = _AUTHORITY_END.search(rest)
+        cut = end.start() if end is not None else len(rest)
+        host = _authority(rest[:cut], scheme)
+        if cut == 0:
+            break
     path, question, query = rest[cut:].partition("?")
     path = _path(_escape(path.replace("\\", "/")))
     if question:
@@ -96,6 +100,8 @@ def _authority(authority: str, scheme: str) -> str:
     else:
         host, _, port = host.partition(":")
         host = _host(host)
+    if not host:
+        return ""
     if port.isdecimal() and port.isascii():
         port = port.lstrip("0") or "0"
     return f"{host}:{_escape(port)}" if port and port != _PORTS[scheme] else host
@@ -175,7 +181,8 @@ def _tracks(name: str) -> bool:
 
 def normalise_array(urls: pa.Array) -> pa.Array:
     """:func:`normalise` for each string of an array; null stays null. Normal URLs cost one regular expression."""
-    urls = urls.cast(pa.string())
+    if urls.type != pa.string():
+        urls = urls.cast(pa.string())
     normal = pc.and_(pc.match_substring_regex(urls, _NORMAL), pc.invert(pc.match_substring(urls, _DOTTED)))
     others = pc.and_kleene(urls.is_valid(), pc.invert(pc.fill_null(normal, False)))
     if not pc.any(others).as_py():
