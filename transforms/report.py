@@ -20,7 +20,16 @@ from algok.errors import CorruptionError
 from algok.transforms.heartbeat import Heartbeat
 from algok.transforms.limits import LimitCounts, PolicyCounts
 from algok.transforms.receipts import CollectLines
-from algok.transforms.report_totals import Pick, ScanOptions, Totals, merge_totals, scan_unit, shorten
+from algok.transforms.report_totals import (
+    DUPLICATE,
+    SURVIVOR,
+    Pick,
+    ScanOptions,
+    Totals,
+    merge_totals,
+    scan_unit,
+    shorten,
+)
 from algok.transforms.shuffle import ReadPartition, ShuffleRows
 from algok.transforms.sources import BATCH_ROWS, read_parquet
 from algok.transforms.storage import open_read
@@ -77,18 +86,37 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     rows: list[int]
     ids: list[bytes]
+    #: Rows that are compared with another document: more of their text is read.
+    pairs: list[int] = []
 
 
 def _requests(totals: Totals) -> Iterator[str]:
     wanted: dict[str, dict[int, bytes]] = {}
+    pairs: dict[str, set[int]] = {}
+    removed = {p.pair for key, picks in totals.picks.items() if key[2] == DUPLICATE for p in picks}
     for key, picks in totals.picks.items():
-        if key[1]:  # groups without a language are of records without text
-            for pick in picks:
-                wanted.setdefault(pick.unit, {})[pick.row] = pick.doc_id
+        if not key[1]:
+            continue  # groups without a language are of records without text
+        for pick in picks:
+            if key[2] == SURVIVOR and pick.pair not in removed:
+                continue
+            wanted.setdefault(pick.unit, {})[pick.row] = pick.doc_id
+            if pick.pair:
+                pairs.setdefault(pick.unit, set()).add(pick.row)
     for unit, rows in sorted(wanted.items()):
         ordered = sorted(rows)
-        request = _Request(unit=unit, path=totals.paths[unit], rows=ordered, ids=[rows[row] for row in ordered])
+        request = _Request(
+            unit=unit,
+            path=totals.paths[unit],
+            rows=ordered,
+            ids=[rows[row] for row in ordered],
+            pairs=sorted(pairs.get(unit, ())),
+        )
         yield msgspec.json.encode(request).decode()
+
+
+#: Characters of a duplicate and of its survivor that are compared.
+COMPARED_CHARS = 20_000
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +164,7 @@ class ReadPages(msgspec.Struct, frozen=True, kw_only=True):
             title=shorten(found["title"]),
             captured=shorten(found["captured"]),
             chars=found["chars"],
-            text=found["text"] and found["text"][: self.chars],
+            text=found["text"] and found["text"][: COMPARED_CHARS if row in request.pairs else self.chars],
         )
         return msgspec.json.encode(["page", page]).decode()
 

@@ -176,7 +176,9 @@ def curve(limit: Limit) -> Markup:
         at_share = bottom - level * height
         out.append(Markup('<path class="grid" d="M{} {}H{}"/>').format(_LEFT, _n(at_share), right))
         out.append(
-            Markup('<text class="tick" x="{}" y="{}">{}%</text>').format(right + 4, _n(at_share + 3.5), int(level * 100))
+            Markup('<text class="tick" x="{}" y="{}">{}%</text>').format(
+                right + 4, _n(at_share + 3.5), int(level * 100)
+            )
         )
     for kind, path in paths.items():
         if path:

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from algok.pipeline.report import charts, text, view
-from algok.pipeline.report.summary import Summary
+from algok.pipeline.report.summary import Sample, Summary
 
 __all__ = ["policy_of", "render"]
 
@@ -48,6 +48,15 @@ def _visible(raw: str | None) -> Markup:
     return Markup("").join(pieces)
 
 
+def _marked(sample: Sample) -> Markup:
+    """A sample's text with what the document beside it does not have in <mark>."""
+    raw, at, parts = sample.text or "", 0, []
+    for start, end in sample.marks:
+        parts += [_visible(raw[at:start]), Markup("<mark>{}</mark>").format(_visible(raw[start:end]))]
+        at = end
+    return Markup("").join([*parts, _visible(raw[at:])])
+
+
 def _lang(code: str | None) -> str:
     """A value for ``lang``: the language's code if it looks like one, else empty (unknown)."""
     return code if code and code != "und" and _LANGUAGE.fullmatch(code) else ""
@@ -63,6 +72,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters.update(
         visible=_visible,
+        marked=_marked,
         lang=_lang,
         count=text.count,
         size=text.size,

@@ -7,6 +7,7 @@ from algok.filters.policy import Policies
 from algok.pipeline.jobs import run_job
 from algok.pipeline.manifest import read_files
 from algok.pipeline.recipe import policies_of
+from algok.pipeline.report.compare import beside
 from algok.pipeline.report.folder import Folder
 from algok.pipeline.report.summary import Alarm, Check, Cluster, Curve, Example, Limit, Sample, SampleGroup
 from algok.pipeline.report.text import signal_meaning, signal_unit
@@ -103,7 +104,7 @@ def scan_folder(context: Context, folder: Folder, name: str) -> Scan:
         remove_tree(path)
     return Scan(
         curves=curves_of(totals, policies),
-        samples=_samples(totals, pages),
+        samples=_samples(totals, pages, options.chars),
         examples=_examples(totals),
         counted=_counted(totals),
         sizes=[_cluster(first, *counts) for first, counts in sorted(totals.sizes.items())],
@@ -211,7 +212,7 @@ def _sample(pick: Pick, page: Page | None) -> Sample:
     )
 
 
-def _samples(totals: Totals, pages: list[Page]) -> list[SampleGroup]:
+def _samples(totals: Totals, pages: list[Page], chars: int) -> list[SampleGroup]:
     by_place = {(page.unit, page.row): page for page in pages}
     survivors: dict[bytes, Sample] = {}
     for (_, _, outcome, _), picks in totals.picks.items():
@@ -225,9 +226,8 @@ def _samples(totals: Totals, pages: list[Page]) -> list[SampleGroup]:
             continue
         # Groups without a language are of records that have no text; their rows are of another table.
         samples = [_sample(pick, by_place.get((pick.unit, pick.row)) if language else None) for pick in picks]
-        if outcome == DUPLICATE:
-            pairs = zip(samples, picks, strict=True)
-            samples = [msgspec.structs.replace(s, survivor=survivors.get(p.pair)) for s, p in pairs]
+        pairs = zip(samples, picks, strict=True)
+        samples = [beside(s, survivors.get(p.pair) if outcome == DUPLICATE else None, chars) for s, p in pairs]
         groups.append(
             SampleGroup(
                 stage=stage,

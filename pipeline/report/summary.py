@@ -186,7 +186,8 @@ class Curve(_Part, frozen=True):
 
 
 class Sample(_Part, frozen=True):
-    """A document. ``text`` is its beginning, ``chars`` its whole length in characters."""
+    """A document. ``text`` begins after ``skipped`` characters; ``chars`` is its whole length in characters. ``marks``
+    are [start, end) ranges of ``text`` that the document beside it does not have."""
 
     doc_id: str
     source: str
@@ -200,6 +201,8 @@ class Sample(_Part, frozen=True):
     similarity: float | None = None
     chars: int | None = None
     text: str | None = None
+    skipped: int = 0
+    marks: list[tuple[int, int]] = []
     survivor: "Sample | None" = None
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from algok.pipeline.report import text
 from algok.pipeline.report.charts import curve, kept_at
-from algok.pipeline.report.summary import Flow, Limit
+from algok.pipeline.report.compare import beside, differences
+from algok.pipeline.report.summary import Flow, Limit, Sample
 from algok.pipeline.report.view import alternatives, fold
 
 
@@ -109,3 +110,37 @@ def test_a_curve_of_one_value_is_drawn() -> None:
     drawn = str(curve(_limit("max", limit=0.1, edges=[0.0, 1.0], counts=[5], open_counts=[5], whole=False)))
     assert drawn.startswith("<svg")
     assert "nan" not in drawn
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "marked_left", "marked_right"),
+    [
+        ("a b c", "a b c", [], []),
+        ("a b c", "a x c", ["b"], ["x"]),
+        ("a b", "a b c d", [], ["c d"]),
+        ("", "new words", [], ["new words"]),
+        ("私は本を読む", "私は紙を読む", ["本"], ["紙"]),
+        ("바다 마을", "바다 큰 마을", [], ["큰"]),
+    ],
+)
+def test_differences(left: str, right: str, marked_left: list[str], marked_right: list[str]) -> None:
+    a, b = differences(left, right)
+    assert [left[start:end] for start, end in a] == marked_left
+    assert [right[start:end] for start, end in b] == marked_right
+
+
+def test_a_late_difference_is_shown() -> None:
+    same = "word " * 400
+    sample = Sample(doc_id="1", source="s", url=None, text=same + "mine end", chars=2_008)
+    other = Sample(doc_id="2", source="s", url=None, text=same + "theirs end", chars=2_010)
+    shown = beside(sample, other, 200)
+    assert shown.text is not None
+    assert shown.survivor is not None
+    assert shown.skipped == shown.survivor.skipped == 2_000 - 120
+    assert [shown.text[a:b] for a, b in shown.marks] == ["mine"]
+    assert [(shown.survivor.text or "")[a:b] for a, b in shown.survivor.marks] == ["theirs"]
+
+
+def test_without_a_survivor_the_beginning_is_shown() -> None:
+    shown = beside(Sample(doc_id="1", source="s", url=None, text="x" * 500, chars=500), None, 100)
+    assert (shown.text, shown.skipped, shown.survivor) == ("x" * 100, 0, None)
