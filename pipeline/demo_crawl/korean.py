@@ -143,7 +143,7 @@ class KoreanVoice:
         elif slot == "reason":
             word = draw.pick(self.general["reasons"])
         elif slot == "laugh":
-            return draw.pick(("ㅋㅋ", "ㅋㅋㅋ", "ㅋㅋㅋㅋㅋ", "ㅎㅎ", " ㄷㄷ", " ㅠㅠ", ""))
+            return draw.pick(("ㅋㅋ", "ㅋㅋㅋ", "ㅋㅋㅋㅋㅋ", "ㅎㅎ", " ㄷㄷ", " ㅠㅠ", " 햏", ""))
         elif slot == "quote":
             saved, self.register = self.register, "hamnida"
             word = self.fill(draw.pick(korean_patterns()["general"]))

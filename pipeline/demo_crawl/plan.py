@@ -141,11 +141,14 @@ def plan_of(options: DemoCrawlOptions, index: int) -> PagePlan:
     content, style = _content(draw, options)
     if mark < options.spam_share:
         kind, style = "spam", draw.weighted(_SPAM)
-        content = draw.weighted((("ko", options.korean_share), ("en", 0.3)))
+        if content in ("ja", "zh"):
+            style = "gambling"
+        elif content != "ko":
+            content = "en"
     elif mark < options.spam_share + options.junk_share:
         kind = draw.weighted(_JUNK)
         if kind not in ("short", "hostile"):
-            content = "ko" if content == "ko" else "en"
+            content = content if content in ("ko", "ja", "zh") else "en"
             style = draw.weighted(STYLES[content])
             breakage, failed_step = "", None
     else:

@@ -20,6 +20,7 @@ from algok.errors import RecipeError
 from algok.pipeline.demo_crawl import DemoCrawlOptions, DemoCrawlSummary, Pages, write_demo_crawl
 from algok.pipeline.demo_crawl.document import SHINGLE
 from algok.pipeline.demo_crawl.plan import block_bounds, plan_of
+from algok.pipeline.demo_crawl.wire import gzip_member
 
 PAGES = 900
 OPTIONS = DemoCrawlOptions(pages=PAGES, seed=5, pages_per_file=300, broken_share=0.06)
@@ -180,6 +181,20 @@ def test_declared_charsets_are_on_the_page(truth: list[Row], members: dict[int, 
     assert {("euc-kr", "meta"), ("euc-kr", "http"), ("euc-kr", None), ("utf-8", "both")} <= seen
 
 
+def test_pages_labelled_euc_kr_hold_cp949() -> None:
+    """Syllables outside KS X 1001: a strict EUC-KR decoder fails on them, a browser does not."""
+    pages = Pages(DemoCrawlOptions(pages=1, seed=5, broken_share=0, korean_share=1, spam_share=0, junk_share=0))
+    strict = Counter[bool]()
+    for index in range(400):
+        page = pages.page(index)
+        if page.truth["charset"] == "euc-kr" and page.truth["text"]:
+            body = body_of(gzip.compress(page.response))
+            body.decode("cp949")
+            strict["똠" in page.truth["text"] or "샾" in page.truth["text"] or "햏" in page.truth["text"]] += 1
+    assert strict[True]
+    assert strict[False]
+
+
 def test_broken_records_fail_as_told_and_alone(truth: list[Row], members: dict[int, bytes]) -> None:
     steps = Counter(row["breakage"] for row in truth if row["breakage"])
     assert set(steps) >= {"flipped-byte", "bad-header", "length-long", "length-short", "no-http", "truncated"}
@@ -241,7 +256,7 @@ def test_similarities_equal_a_recomputation(crawl: DemoCrawlSummary, truth: list
 
 def test_similarities_are_spread_from_a_half_to_one() -> None:
     pages = Pages(DemoCrawlOptions(pages=1, near_share=0.6, spam_share=0, junk_share=0))
-    similar = [truth["jaccard"] for i in range(1500) if (truth := pages.page(i).truth)["edit"]]
+    similar = [truth["jaccard"] for i in range(700) if (truth := pages.page(i).truth)["edit"]]
     bands = Counter(min(int(value * 10), 9) for value in similar)
     assert all(bands[band] > 0.08 * len(similar) for band in (5, 6, 7, 8, 9))
     assert bands[5] + bands[6] + bands[7] + bands[8] + bands[9] > 0.9 * len(similar)
@@ -381,3 +396,13 @@ def test_language_identification_agrees(truth: list[Row], shared_data: Path) -> 
             right[row["language"]] += label == f"__label__{row['language']}"
     assert set(total) == {"ko", "en", "ja", "zh"}
     assert all(right[language] >= 0.98 * total[language] for language in total)
+
+
+def test_bytes_are_pinned() -> None:
+    """The same on every machine and zlib (level 0 is our own). A change of words or patterns changes it: pin anew."""
+    pages = Pages(DemoCrawlOptions(pages=1, seed=1, compression=0))
+    whole = hashlib.sha256()
+    for index in range(150):
+        page = pages.page(index)
+        whole.update(gzip_member(page.request or b"", 0) + gzip_member(page.response, 0))
+    assert whole.hexdigest() == "5b74b89375c9c13c13b369dde13acb93823a4af3af4b66f872e60e09a39d2e5d"
