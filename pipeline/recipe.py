@@ -16,7 +16,7 @@ from msgspec import Meta
 from algok.dedup.options import DedupOptions
 from algok.errors import RecipeError
 from algok.filters.extraction import ExtractOptions
-from algok.filters.policy import DEFAULT_POLICIES, Policies, Policy, select
+from algok.filters.policy import DEFAULT_POLICIES, Policies, Policy, Rule, select
 
 __all__ = [
     "DedupRecipe",
@@ -25,7 +25,9 @@ __all__ = [
     "MixRecipe",
     "PackRecipe",
     "Recipe",
+    "Policy",
     "ReportRecipe",
+    "Rule",
     "SourceRecipe",
     "TokenizerRecipe",
     "load_recipe",
@@ -45,9 +47,13 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class SourceRecipe(_Section, frozen=True):
     """One source: ``paths`` are files or globs, ``file_lists`` are text files with a path or glob on each line."""
 
+    #: How the source is called in ledgers and buckets.
     name: Name
+    #: Files or globs, local or on any Beam file system, relative to the recipe.
     paths: list[str] = []
+    #: Text files with a path or glob on each line; lines that start with # are left out.
     file_lists: list[str] = []
+    #: By default what the first bytes say.
     format: Literal["auto", "warc", "wet", "arc", "jsonl", "parquet"] = "auto"
     #: ISO 639 language that the source is known to be in; language identification still runs.
     language: str | None = None
@@ -66,9 +72,13 @@ class SourceRecipe(_Section, frozen=True):
 class ExtractRecipe(_Section, frozen=True):
     """Reading and extraction. Sizes in MB are 10^6 bytes of the file as stored."""
 
+    #: A larger file is split so that several workers share it; a killed worker repeats at most one split.
     split_mb: Annotated[float, Meta(gt=0)] = 128
+    #: Most documents in a batch.
     batch_rows: Positive = 1_000
+    #: Most bytes in a batch.
     batch_mb: Positive = 32
+    #: A larger record is a failed row.
     max_record_mb: Positive = 16
     #: Engine and limits for one page: time, memory, size, depth; see ``filters.extraction.ExtractOptions``.
     pages: ExtractOptions = ExtractOptions()
@@ -97,9 +107,13 @@ class MixRecipe(_Section, frozen=True):
     ``shortage`` says whether the others are scaled up to fill the budget (``fill``) or not (``keep``).
     """
 
+    #: The budget.
     tokens: Positive = 1_650_000_000_000
+    #: Share of the budget by ISO 639 language.
     shares: dict[str, Share] = msgspec.field(default_factory=lambda: {"ko": 0.6, "en": 0.3, "ja": 0.05, "zh": 0.05})
+    #: Most copies of a document: repeating up to 4 epochs costs little (Muennighoff et al. 2023).
     max_copies: Annotated[float, Meta(ge=1.0, le=100.0)] = 4.0
+    #: What becomes of a share that its language cannot fill.
     shortage: Literal["keep", "fill"] = "keep"
     #: Tokens for a byte of text by language, for planning; `pack` reports the true counts. Defaults were measured with
     #: a 102,400-piece model; `default` is for languages that are not listed.
@@ -126,7 +140,9 @@ class MixRecipe(_Section, frozen=True):
 class TokenizerRecipe(_Section, frozen=True):
     """Training of the SentencePiece model, or ``model``: the path of an existing one."""
 
+    #: Path of an existing model to use instead of training one.
     model: str | None = None
+    #: Pieces in all, special and byte pieces included.
     vocab_size: Annotated[int, Meta(ge=512, le=1_000_000)] = 102_400
     #: Size of an over-sized vocabulary that is pruned by use to ``vocab_size``; null trains it directly.
     prune_from: Positive | None = None
@@ -136,6 +152,7 @@ class TokenizerRecipe(_Section, frozen=True):
     digits: Literal["triples", "single", "free"] = "triples"
     #: A sample too small for ``vocab_size`` gives a smaller vocabulary instead of an error.
     allow_smaller: bool = False
+    #: Text to train on, in 10^6 bytes.
     sample_mb: Annotated[float, Meta(gt=0)] = 60.0
     #: Share of each language in the training sample; by default the shares of the mixture.
     sample_shares: dict[str, Share] | None = None
@@ -148,23 +165,31 @@ class TokenizerRecipe(_Section, frozen=True):
 class PackRecipe(_Section, frozen=True):
     """Packing. ``sequence_length`` is in tokens; ``shard_mb`` is the size of a shard in 10^6 bytes."""
 
+    #: Tokens of a sequence.
     sequence_length: Annotated[int, Meta(ge=16, le=16_777_216)] = 32_768
+    #: Size of a shard in 10^6 bytes; packing one takes about three times that in memory.
     shard_mb: Positive = 1_000
 
 
 class ReportRecipe(_Section, frozen=True):
     """The report shows ``samples`` documents of each reason, cut to ``sample_chars`` characters."""
 
+    #: Documents of each reason.
     samples: Annotated[int, Meta(ge=0, le=100)] = 5
+    #: Characters of each.
     sample_chars: Annotated[int, Meta(ge=50, le=10_000)] = 600
 
 
 class Recipe(_Section, frozen=True):
     """The whole recipe. ``seed`` decides all sampling."""
 
+    #: Letters, digits, dots, dashes and underscores.
     name: Name
+    #: At least one `[[sources]]`.
     sources: list[SourceRecipe]
+    #: Work folder; `--work` overrides it, and without both it is `work/<name>`.
     work: str | None = None
+    #: Decides all sampling.
     seed: int = 20_260_101
     extract: ExtractRecipe = ExtractRecipe()
     filter: FilterRecipe = FilterRecipe()
