@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast lint types clean
+.PHONY: help install demo test test-fast lint types bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ types: install  ## mypy --strict
 	@for f in src/algok/*.py src/algok/py.typed; do ln -sfn ../../$$f .typing/algok/$$(basename $$f); done
 	@for d in pipeline transforms filters dedup tokenizer; do ln -sfn ../../$$d .typing/algok/$$d; done
 	$(BIN)/mypy -p algok
+
+bench: install  ## the benchmarks of the line; ARGS=--quick for a short run
+	$(BIN)/python -m benchmarks.run $(ARGS)
 
 clean:  ## remove work folders and caches (keeps the virtual environment)
 	rm -rf work build dist .mypy_cache .ruff_cache .pytest_cache .typing

@@ -1,0 +1,45 @@
+"""All benchmarks of the line, one after the other; `make bench` is this.
+
+python -m benchmarks.run [--quick] [--crawl FOLDER] [--results FOLDER] [--only NAME ...]
+
+Writes a table (Markdown) and the measurements (JSON) of each to the results folder. ``--quick`` takes some minutes, is
+noisy, and so writes to ``work/benchmarks/results`` by default; without it, the results are the committed ones.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import beam_tax, end_to_end, growth
+from benchmarks.tables import RESULTS, Bar
+
+__all__ = ["main"]
+
+_ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS = {"beam_tax": beam_tax.main, "growth": growth.main, "end_to_end": end_to_end.main}
+
+
+def main(arguments: list[str] | None = None) -> list[Bar]:
+    """Run them; prints all tables and, at the end, every bar. Returns the bars."""
+    parser = argparse.ArgumentParser(description="the benchmarks of the line")
+    parser.add_argument("--quick", action="store_true", help="small inputs, one round")
+    parser.add_argument("--crawl", type=Path, help="folder of *.warc.gz; default: ../shared/data/mini_crawl")
+    parser.add_argument("--results", type=Path, help="folder of the results")
+    parser.add_argument("--only", nargs="+", choices=sorted(BENCHMARKS), default=list(BENCHMARKS))
+    given = parser.parse_args(arguments)
+    results = given.results or (_ROOT / "work" / "benchmarks" / "results" if given.quick else RESULTS)
+    bars: list[tuple[str, Bar]] = []
+    for name in given.only:
+        options = ["--results", str(results)] + (["--quick"] if given.quick else [])
+        if given.crawl and name != "growth":
+            options += ["--crawl", str(given.crawl)]
+        print(f"== {name}", file=sys.stderr, flush=True)
+        result = BENCHMARKS[name](options)
+        bars += [(name, bar) for bar in (result.bars if result else [])]
+    print("\n".join(f"{name}: {bar}" for name, bar in bars))
+    print(f"results: {results}")
+    return [bar for _, bar in bars]
+
+
+if __name__ == "__main__":
+    main()
