@@ -6,10 +6,7 @@ from typing import NamedTuple
 from algok.pipeline.demo_crawl.draw import Draw
 from algok.pipeline.demo_crawl.writers import furniture, topics_of, writer_for
 
-__all__ = ["DIALECTS", "OCTAVES", "Site", "site_of"]
-
-#: HTML dialects that ``templates`` can write.
-DIALECTS = ("article", "divs", "table", "tistory", "naver", "wordpress", "hexo", "wiki")
+__all__ = ["OCTAVES", "Site", "site_of"]
 
 #: Hosts of a pool: 2^k - 1 ranks with about Zipf page counts.
 OCTAVES = 15

@@ -104,8 +104,3 @@ Broken on purpose (`breakage`):
 def readme(seed: int, first: int, last: int, files: int) -> str:
     """Text of README.txt."""
     return _README.format(seed=seed, first=first, last=last, files=files)
-
-
-def column_table() -> list[tuple[str, str]]:
-    """(column, meaning) of the truth."""
-    return [(field.name, field.metadata[b"meaning"].decode()) for field in TRUTH]
