@@ -125,6 +125,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     row: int
     url: str | None
+    file: str | None
+    record_id: str | None
     title: str | None
     captured: str | None
     chars: int | None
@@ -139,7 +141,7 @@ class ReadPages(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, request_json: str) -> Iterator[str]:
         request = msgspec.json.decode(request_json, type=_Request)
         ids = dict(zip(request.rows, request.ids, strict=True))
-        columns = ["doc_id", "url", "title", "captured", "chars", "text"]
+        columns = ["doc_id", "url", "file", "record_id", "title", "captured", "chars", "text"]
         with open_read(request.path) as file:
             parquet = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False)
             start = 0
@@ -161,6 +163,8 @@ class ReadPages(msgspec.Struct, frozen=True, kw_only=True):
             unit=request.unit,
             row=row,
             url=shorten(found["url"]),
+            file=shorten(found["file"]),
+            record_id=shorten(found["record_id"]),
             title=shorten(found["title"]),
             captured=shorten(found["captured"]),
             chars=found["chars"],

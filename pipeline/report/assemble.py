@@ -35,7 +35,7 @@ def assemble(recipe: Recipe, folder: Folder, scan: Scan) -> Summary:
         dedup=_dedup(folder, recipe.dedup.alarm_share, scan.sizes, scan.hosts, scan.largest),
         mix=gather.mixture(folder, recipe.mix.max_copies, language_name),
         tokenizer=gather.tokenizer(folder),
-        pack=gather.packing(folder),
+        pack=gather.packing(folder, recipe.mix.tokens_per_byte),
     )
 
 

@@ -139,28 +139,16 @@ def curve(limit: Limit) -> Markup:
     (line, right axis), and the limit itself."""
     axis = _Axis(limit)
     right, bottom = _W - _RIGHT, _H - _BOTTOM
-    columns = [0] * _BARS
-    broken = [0] * _BARS
-    width = (right - _LEFT) / _BARS
-    for i, number in enumerate(limit.counts):
-        if not number:
-            continue
-        lost = limit.edges[i] < limit.limit if limit.end == "min" else limit.edges[i] > limit.limit
-        first = _column(axis.x(limit.edges[i]), width)
-        last = _column(axis.x(limit.edges[i + 1]) - 1e-6, width) if i + 1 < len(limit.edges) else first
-        spread = list(range(first, max(first, last) + 1))
-        for part, at in enumerate(spread):
-            piece = number * (part + 1) // len(spread) - number * part // len(spread)
-            (broken if lost else columns)[at] += piece
-    most = max((a + b for a, b in zip(columns, broken, strict=True)), default=1) or 1
     height = bottom - _TOP
+    columns = _columns(limit, axis)
+    most = max((within + beyond for _, _, within, beyond in columns), default=1) or 1
     paths = {"hist": "", "hist lost": ""}
-    for at in range(_BARS):
-        x, y = _LEFT + at * width, float(bottom)
-        for kind, number in (("hist", columns[at]), ("hist lost", broken[at])):
+    for x, width, within, beyond in columns:
+        y = float(bottom)
+        for kind, number in (("hist", within), ("hist lost", beyond)):
             if number:
                 tall = max(number / most * height, 0.8)
-                paths[kind] += f"M{_n(x)} {_n(y)}v{_n(-tall)}h{_n(width * 0.86)}v{_n(tall)}z"
+                paths[kind] += f"M{_n(x)} {_n(y)}v{_n(-tall)}h{_n(width)}v{_n(tall)}z"
                 y -= tall
     points = _line(limit, axis, height, bottom)
     title = (
@@ -198,6 +186,34 @@ def curve(limit: Limit) -> Markup:
     out.append(Markup('<path class="limit" d="M{} {}V{}"/>').format(_n(x), _TOP - 6, bottom))
     out.append(Markup("</svg>"))
     return Markup("").join(out)
+
+
+def _columns(limit: Limit, axis: _Axis) -> list[tuple[float, float, int, int]]:
+    """Bars as (x, width, documents within the limit, beyond it). A bar for each bin where they are whole numbers and
+    few; else bins are gathered in ``_BARS`` columns, or spread over them."""
+    bins = [
+        (limit.edges[i], limit.edges[i + 1], number, _beyond(limit, limit.edges[i]))
+        for i, number in enumerate(limit.counts)
+        if number and (limit.edges[i] <= axis.high)
+    ]
+    if limit.whole and not axis.log and axis.high - axis.low <= _BARS:
+        width = axis.x(axis.low + 1) - axis.x(axis.low)
+        return [
+            (axis.x(low) - width * 0.4, width * 0.8, 0 if lost else n, n if lost else 0) for low, _, n, lost in bins
+        ]
+    within, beyond = [0] * _BARS, [0] * _BARS
+    width = (_W - _RIGHT - _LEFT) / _BARS
+    for low, high, number, lost in bins:
+        first = _column(axis.x(low), width)
+        spread = max(first, _column(axis.x(high) - 1e-6, width)) - first + 1
+        for part in range(spread):
+            piece = number * (part + 1) // spread - number * part // spread
+            (beyond if lost else within)[first + part] += piece
+    return [(_LEFT + i * width, width * 0.86, within[i], beyond[i]) for i in range(_BARS)]
+
+
+def _beyond(limit: Limit, low: float) -> bool:
+    return low < limit.limit if limit.end == "min" else low > limit.limit
 
 
 def _column(x: float, width: float) -> int:

@@ -15,6 +15,7 @@ from algok.pipeline.report.summary import (
     MixBucket,
     MixLanguage,
     MixSummary,
+    PackLanguage,
     PackSummary,
     Records,
     Shard,
@@ -75,8 +76,7 @@ def _tokens(folder: Folder, level: str) -> int | None:
     if level == "mixture":
         return int(folder.manifests["mix"].details.get("plan", {}).get("planned_tokens", 0)) or None
     if level == "packed":
-        packed = packing(folder)
-        return packed.tokens if packed else None
+        return int(folder.manifests["pack"].details.get("tokens", 0))
     return None
 
 
@@ -264,8 +264,28 @@ def _rank_order(name: str) -> tuple[int, str]:
     return (0 if name == "o200k_base" else 1, name)
 
 
-def packing(folder: Folder) -> PackSummary | None:
-    """What pack wrote, from its manifest."""
+def _pack_languages(folder: Folder, buckets: dict[str, int], rates: dict[str, float]) -> list[PackLanguage]:
+    """Tokens by language, most first: planned, packed, and the rate that would have planned them right."""
+    plan = folder.manifests["mix"].details.get("plan", {}) if "mix" in folder.manifests else {}
+    planned = {row["language"]: int(row["planned_tokens"]) for row in plan.get("languages", [])}
+    packed: dict[str, int] = {}
+    for name, count in buckets.items():
+        language = name.partition("/")[0]
+        packed[language] = packed.get(language, 0) + count
+    return [
+        PackLanguage(
+            language=language,
+            planned=planned.get(language),
+            packed=count,
+            rate=(rate := rates.get(language, rates["default"])),
+            measured=rate * count / planned[language] if planned.get(language) else None,
+        )
+        for language, count in sorted(packed.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def packing(folder: Folder, rates: dict[str, float]) -> PackSummary | None:
+    """What pack wrote, from its manifest; ``rates`` are the recipe's ``mix.tokens_per_byte``."""
     manifest = folder.manifests.get("pack")
     if manifest is None:
         return None
@@ -274,6 +294,7 @@ def packing(folder: Folder) -> PackSummary | None:
     shards = [
         Shard(name=f.path.rsplit("/", 1)[-1], sequences=f.rows, bytes=f.bytes, checksum=f.checksum) for f in files
     ]
+    buckets = {str(k): int(v) for k, v in details.get("tokens_by_bucket", {}).items()}
     sequences, length = int(details.get("sequences", 0)), int(details.get("sequence_length", 0))
     return PackSummary(
         sequence_length=length,
@@ -284,7 +305,8 @@ def packing(folder: Folder) -> PackSummary | None:
         copies=int(details.get("copies", 0)),
         cut_documents=int(details.get("cut_documents", 0)),
         concatenation_cuts=int(details.get("concatenation_cuts", 0)),
-        buckets={str(k): int(v) for k, v in details.get("tokens_by_bucket", {}).items()},
+        languages=_pack_languages(folder, buckets, rates),
+        buckets=buckets,
         shards=shards[:SHOWN_SHARDS],
         shard_count=len(shards),
         shard_bytes=sum(s.bytes for s in shards),

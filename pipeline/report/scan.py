@@ -194,12 +194,20 @@ def _limits(counted: PolicyCounts, policy: object) -> list[Limit]:
     return found
 
 
+def _place(page: Page) -> str | None:
+    if page.url or not page.file:
+        return None
+    name = page.file.rsplit("/", 1)[-1]
+    return f"{name}, record {page.record_id}" if page.record_id else name
+
+
 def _sample(pick: Pick, page: Page | None) -> Sample:
     cells = pick.cells
     return Sample(
         doc_id=pick.doc_id.hex(),
         source=cells.get("source") or "",
         url=page.url if page else cells.get("url"),
+        place=_place(page) if page else None,
         title=page.title if page else None,
         captured=page.captured if page else cells.get("captured"),
         policy=cells.get("policy"),

@@ -26,6 +26,7 @@ __all__ = [
     "MixBucket",
     "MixLanguage",
     "MixSummary",
+    "PackLanguage",
     "PackSummary",
     "Records",
     "Sample",
@@ -192,6 +193,8 @@ class Sample(_Part, frozen=True):
     doc_id: str
     source: str
     url: str | None
+    #: Input file and record, for documents without a URL.
+    place: str | None = None
     title: str | None = None
     captured: str | None = None
     policy: str | None = None
@@ -326,6 +329,17 @@ class Shard(_Part, frozen=True):
     checksum: str
 
 
+class PackLanguage(_Part, frozen=True):
+    """Planned and packed tokens of one language. ``rate``: tokens for a byte that the recipe planned with;
+    ``measured``: what they were."""
+
+    language: str
+    planned: int | None
+    packed: int
+    rate: float
+    measured: float | None
+
+
 class PackSummary(_Part, frozen=True):
     """What was packed. ``padding`` in tokens; ``cut_documents`` are longer than a sequence, ``concatenation_cuts``
     would be cut by plain concatenation; ``buckets``: tokens by language/source. The first shards are listed."""
@@ -338,6 +352,7 @@ class PackSummary(_Part, frozen=True):
     copies: int
     cut_documents: int
     concatenation_cuts: int
+    languages: list[PackLanguage]
     buckets: dict[str, int]
     shards: list[Shard]
     shard_count: int

@@ -258,9 +258,9 @@ def heat(summary: Summary, stage: str, level: str) -> Heat:
 
 
 def ordered_limits(curve: Curve) -> list[Limit]:
-    """Limits that have a curve; those that reject most documents first."""
+    """Limits that have a curve; those that are the reason of most rejections first."""
     drawn = [limit for limit in curve.limits if not _untouched(limit)]
-    return sorted(drawn, key=lambda limit: (-limit.broken, -limit.only, limit.label, limit.end))
+    return sorted(drawn, key=lambda limit: (-limit.first, -limit.broken, limit.label, limit.end))
 
 
 def untouched_limits(curve: Curve) -> list[Limit]:

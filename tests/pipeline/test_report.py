@@ -142,6 +142,10 @@ def test_mixture_tokenizer_and_packing(whole: Made) -> None:
     assert "Fewer than o200k_base" in whole.table("Tokenizer by language")[0]
     assert [row[1] for row in whole.table("Tokens by bucket")[1:]] != []
     assert whole.table("Shards")[1][:3] == ["shard-00000.arrow", "17", "1.23 kB"]
+    packed = {row[0]: row for row in whole.table("Packed by language")[1:]}
+    assert packed["Korean"][2:4] == ["20,000", "57.9 %"]
+    (korean,) = [row for row in whole.summary.pack.languages if row.language == "ko"]  # type: ignore[union-attr]
+    assert korean.measured == pytest.approx(0.15 * 20_000 / (korean.planned or 0))
     packing = whole.tree.xpath('//section[@id="packing"]')[0].text_content()
     assert "249 tokens of padding" in packing
     assert "would cut 16" in packing
