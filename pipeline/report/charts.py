@@ -17,6 +17,8 @@ __all__ = ["bar", "curve", "kept_at", "pair", "positions", "stack"]
 #: Drawing area of a curve, in SVG units (about a pixel on a phone).
 _W, _H = 340, 168
 _LEFT, _RIGHT, _TOP, _BOTTOM = 8, 36, 10, 24
+#: A bar more than so many times the next one is cut.
+CUT = 4
 #: Most bars of a histogram.
 _BARS = 64
 
@@ -141,13 +143,16 @@ def curve(limit: Limit) -> Markup:
     right, bottom = _W - _RIGHT, _H - _BOTTOM
     height = bottom - _TOP
     columns = _columns(limit, axis)
-    most = max((within + beyond for _, _, within, beyond in columns), default=1) or 1
-    paths = {"hist": "", "hist lost": ""}
+    most = _tallest([within + beyond for _, _, within, beyond in columns])
+    paths = {"hist": "", "hist lost": "", "cut": ""}
     for x, width, within, beyond in columns:
         y = float(bottom)
+        shrink = min(1.0, most / max(within + beyond, 1))
+        if shrink < 1.0:
+            paths["cut"] += f"M{_n(x - 2)} {_n(_TOP + 13)}l{_n(width + 4)} -4"
         for kind, number in (("hist", within), ("hist lost", beyond)):
             if number:
-                tall = max(number / most * height, 0.8)
+                tall = max(number * shrink / most * height, 0.8)
                 paths[kind] += f"M{_n(x)} {_n(y)}v{_n(-tall)}h{_n(width)}v{_n(tall)}z"
                 y -= tall
     points = _line(limit, axis, height, bottom)
@@ -186,6 +191,14 @@ def curve(limit: Limit) -> Markup:
     out.append(Markup('<path class="limit" d="M{} {}V{}"/>').format(_n(x), _TOP - 6, bottom))
     out.append(Markup("</svg>"))
     return Markup("").join(out)
+
+
+def _tallest(bars: list[int]) -> int:
+    """Documents of a bar of full height. One that is far above all others (as many signals are 0) is cut, and marked
+    as cut, so that the others can be seen."""
+    ranked = sorted(bars, reverse=True)
+    second = ranked[1] if len(ranked) > 1 else 0
+    return ranked[0] if not second or ranked[0] <= CUT * second else CUT * second
 
 
 def _columns(limit: Limit, axis: _Axis) -> list[tuple[float, float, int, int]]:

@@ -241,6 +241,20 @@ def test_a_stale_stage_is_left_out(whole: Made, tmp_path: Path) -> None:
     assert "filter was run again since" in report.tree.xpath('//section[@id="dedup"]')[0].text_content()
 
 
+@pytest.mark.slow
+def test_two_workers_make_the_same_report(whole: Made, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(whole.work, work)
+    assert run_stage(Report(), made.context(work, workers=2), force=True).fresh
+    again = Made(work).summary
+    mine, theirs = (
+        msgspec.to_builtins(msgspec.structs.replace(summary, generated="", stages=[], checks=[]))
+        for summary in (again, whole.summary)
+    )
+    assert mine == theirs
+    assert [check.ok for check in again.checks] == [True] * len(whole.summary.checks)
+
+
 def test_a_wrong_ledger_is_shown(whole: Made, tmp_path: Path) -> None:
     work = tmp_path / "work"
     shutil.copytree(whole.work, work)
