@@ -72,7 +72,7 @@ def read_archive(
             first = reader.begin(member)
             if first is not None:
                 yield from reader.content(member, None, first)
-            position = member.end
+            position = max(member.end, position + 1)
         except DamagedError as error:
             # Damaged deflate data may decode on, as garbage, far into the members behind it: the search for the next
             # one begins right behind the start of this one, not where the damage was noticed.
