@@ -101,7 +101,7 @@ class TrainTokenizer:
             for name, path in ranks.items():
                 if not path.is_file():
                     raise InputError(f"tokenizer.compare.{name}: there is no file {path}")
-            domains = {language: _texts(samples, language, held_out=True) for language in _languages(samples)}
+            domains = {language: _texts(samples, language) for language in _evaluated(samples)}
             details["evaluation"] = msgspec.to_builtins(evaluate(codec, ranks, domains))
             details["pieces"] = len(codec)
             details["sha256"] = codec.sha256
@@ -153,21 +153,22 @@ def _training(samples: list[str]) -> Iterator[Sample]:
                     yield Sample(row["text"], row["language"])
 
 
-def _languages(samples: list[str]) -> list[str]:
+def _evaluated(samples: list[str]) -> list[str]:
+    """Languages that have held-out documents; a small sample of a rare language may have none."""
     found: set[str] = set()
     for path in samples:
-        for batch in read_parquet(path, ["language"]):
-            found.update(batch.column("language").unique().to_pylist())
+        for batch in read_parquet(path, ["language", "held_out"]):
+            found.update(batch.filter(batch.column("held_out")).column("language").unique().to_pylist())
     return sorted(found)
 
 
-def _texts(samples: list[str], language: str, *, held_out: bool) -> Iterator[str]:
+def _texts(samples: list[str], language: str) -> Iterator[str]:
     """Held-out texts of a language, up to EVALUATED_BYTES; files come sorted, so always the same ones."""
     size = 0
     for path in samples:
         for batch in read_parquet(path, ["language", "held_out", "text"]):
             for row in batch.to_pylist():
-                if row["language"] == language and row["held_out"] == held_out:
+                if row["language"] == language and row["held_out"]:
                     size += len(row["text"].encode())
                     yield row["text"]
                     if size >= EVALUATED_BYTES:
