@@ -3,18 +3,18 @@
     python benchmarks/extraction_quality.py [--engines algok,trafilatura,...] [--limit N] [--data FOLDER]
 
 Prints a Markdown table: F1 (precision/recall) on each gold set by that benchmark's own scorer, and pages per second of
-CPU time relative to trafilatura's default in the same run. Every engine gets the bytes of the page, so decoding is part of
-its time; all run in this process, since a child process costs the same for all.
+CPU time relative to trafilatura's default in the same run. Every engine gets the bytes of the page, so decoding is
+part of its time; all run in this process, since a child process costs the same for all.
 
 Scorers
-- trafilatura snippets: ``tests/eval_common.py`` of trafilatura: white-space normalised substrings, counts over all pages.
-- scrapinghub: ``evaluate.py`` of article-extraction-benchmark: 4-shingles of words, mean over pages.
+- trafilatura snippets: ``tests/eval_common.py`` of trafilatura: white-space normalised substrings, counts over all
+pages. - scrapinghub: ``evaluate.py`` of article-extraction-benchmark: 4-shingles of words, mean over pages.
 - Korean templates: the same shingle score, over the text of the template's own body container.
 """
 
 import argparse
 import gzip
-import importlib.util
+import importlib
 import json
 import re
 import sys
@@ -130,9 +130,8 @@ def score(pages: list[Gold], texts: list[str]) -> dict[str, Score]:
 
 
 def decoder() -> Callable[[bytes, str | None], Any]:
-    """algok's charset detection, or UTF-8 and CP949 where it is not built."""
-    name = "algok.filters.charset" if importlib.util.find_spec("algok.filters.charset") else "tests.filters.plain_decoder"
-    decode: Callable[[bytes, str | None], Any] = importlib.import_module(name).decode
+    """algok's charset detection."""
+    decode: Callable[[bytes, str | None], Any] = importlib.import_module("algok.filters.charset").decode
     return decode
 
 
@@ -168,7 +167,7 @@ def engines() -> dict[str, Callable[[], Callable[[bytes], str]]]:
         "trafilatura fast": trafilatura(fast=True),
         "resiliparse main content": lambda: resiliparse(),
         "algok": algok(),
-        "algok, containers off": algok(containers=False),
+        "algok without containers": algok(containers=False),
     }
 
 
@@ -201,12 +200,15 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA, help="folder with mini_crawl and extraction_gold")
-    parser.add_argument("--engines", default=",".join(engines()), help="comma-free names, joined by commas; default: all")
+    parser.add_argument("--engines", default=",".join(engines()), help="names, joined by commas; default: all")
     parser.add_argument("--limit", type=int, help="pages per set")
     arguments = parser.parse_args()
     pages = load(arguments.data, arguments.limit)
-    chosen = {name: make for name, make in engines().items() if name in arguments.engines}
-    results = {name: (score(pages, texts), spent) for name, make in chosen.items() for texts, spent in [run(make, pages)]}
+    chosen = {name: make for name, make in engines().items() if name in arguments.engines.split(",")}
+    results = {}
+    for name, make in chosen.items():
+        texts, spent = run(make, pages)
+        results[name] = score(pages, texts), spent
     reference = results.get("trafilatura default", next(iter(results.values())))[1]
     rows = (
         [name, *(str(scores[group]) for group in SETS), f"{reference / spent:.1f}", f"{len(pages) / spent:.0f}"]

@@ -40,7 +40,7 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self._tests: dict[str, list[tuple[int, Test]]] = {}
-        self._worth: dict[str, Callable[[str], object]] = {}
+        self._tables: dict[str, _Tables] = {}
         self._seen: dict[str, dict[str, tuple[int, ...]]] = {}
         self._paths: dict[str, Any] = {}
         self._count = 0
@@ -53,14 +53,19 @@ class Vocabulary:
         for name in test.attributes:
             self._tests.setdefault(name, []).append((number, test))
             self._seen[name] = {}
-            self._worth.pop(name, None)
+            self._tables.pop(name, None)
             self._paths.setdefault(name, etree.XPath(f"//@{name}", smart_strings=False))
         return number
 
-    def load(self, tree: Any) -> None:
-        """Test the values of a page. Pruning and copying add none, so the hits hold for everything made of it."""
+    def load(self, tree: Any, html: str = "") -> None:
+        """Test the values of a page. Pruning and copying add none, so the hits hold for everything made of it.
+
+        ``html``, if given, is the source of the tree: attributes that it does not name are not looked for.
+        """
         hits: dict[int, set[str]] = {}
         for name, path in self._paths.items():
+            if html and name not in html and name.upper() not in html:
+                continue
             seen = self._seen[name]
             if len(seen) > _REMEMBER:
                 seen.clear()
@@ -74,13 +79,11 @@ class Vocabulary:
         self._page.hits = hits
 
     def _meets(self, name: str, value: str) -> tuple[int, ...]:
-        """Numbers of the tests that hold for a new value; most values meet none, which one expression can tell."""
-        worth = self._worth.get(name)
-        if worth is None:
-            worth = self._worth[name] = _joint_hint([test.hint for _, test in self._tests[name]])
-        if not worth(value):
-            return ()
-        return tuple([number for number, test in self._tests[name] if test.holds(value)])
+        """Numbers of the tests that hold for a new value."""
+        tables = self._tables.get(name)
+        if tables is None:
+            tables = self._tables[name] = _Tables(self._tests[name])
+        return tables.meets(value)
 
     def clear(self) -> None:
         """There is no page any more."""
@@ -164,27 +167,84 @@ def _any_of(tests: list[Test]) -> Test:
     hints = [test.hint for test in tests if test.hint is not None]
     hint = "|".join(hints) if len(hints) == len(tests) else None
     if hint is not None and all(test.exact for test in tests):
-        return Test(tests[0].attributes, _joint_hint([hint]), hint)
+        return Test(tests[0].attributes, _joined(_alternatives(hint)), hint)
     holds = [test.holds for test in tests]
     return Test(tests[0].attributes, lambda value: any(one(value) for one in holds), hint, False)
 
 
-def _joint_hint(hints: list[str | None]) -> Callable[[str], object]:
-    """A function that is false for values that meet none of the hints.
+class _Tables:
+    """The tests of one attribute, arranged so that a new value costs little.
 
-    The alternatives are grouped by their first character: Python's ``re`` tries alternatives one by one, and so tries
-    twenty groups and not 150 tokens at every position.
+    Class values are ever new combinations of tokens that sites share, so the tokens are what is remembered: an
+    alternative
+    that has no anchor and cannot match a space matches a value if and only if it matches one of its tokens. The few
+    others are tried on the whole value.
     """
-    if None in hints:
-        return lambda value: True
+
+    def __init__(self, tests: list[tuple[int, Test]]) -> None:
+        self._always: list[tuple[int, Test]] = []
+        self._whole: list[tuple[int, Callable[[str], object]]] = []
+        self._token: list[tuple[int, Callable[[str], object]]] = []
+        self._verify: dict[int, Callable[[str], object]] = {}
+        wholes: list[str] = []
+        tokens: list[str] = []
+        for number, test in tests:
+            if test.hint is None:
+                self._always.append((number, test))
+                continue
+            if not test.exact:
+                self._verify[number] = test.holds
+            alternatives = _alternatives(test.hint)
+            whole = [one for one in alternatives if _NOT_IN_TOKEN.search(one)]
+            token = [one for one in alternatives if not _NOT_IN_TOKEN.search(one)]
+            if whole:
+                self._whole.append((number, _joined(whole)))
+            if token:
+                self._token.append((number, _joined(token)))
+            wholes += whole
+            tokens += token
+        self._any_whole = _joined(wholes or ["(?!)"])
+        self._any_token = _joined(tokens or ["(?!)"])
+        self._seen: dict[str, tuple[int, ...]] = {}
+
+    def meets(self, value: str) -> tuple[int, ...]:
+        """Numbers of the tests that hold for a value, in ascending order."""
+        numbers: set[int] = set()
+        seen = self._seen
+        for token in value.split():
+            found = seen.get(token)
+            if found is None:
+                if len(seen) > _REMEMBER:
+                    seen.clear()
+                hit = self._any_token(token)
+                found = tuple([number for number, search in self._token if search(token)]) if hit else ()
+                seen[token] = found
+            if found:
+                numbers.update(found)
+        if self._whole and self._any_whole(value):
+            numbers.update([number for number, search in self._whole if search(value)])
+        numbers.update([number for number, test in self._always if test.holds(value)])
+        if numbers and self._verify:
+            numbers -= {number for number in numbers & self._verify.keys() if not self._verify[number](value)}
+        return tuple(sorted(numbers))
+
+
+#: What keeps an alternative from being tried on single tokens: an anchor, or something that can match a space.
+_NOT_IN_TOKEN = re.compile(r" |\\[^.\-_/]|\^|\$|(?<!\\)\.")
+
+
+def _joined(alternatives: list[str]) -> Callable[[str], object]:
+    """One search for all alternatives, grouped by their first character.
+
+    Python's ``re`` tries alternatives one by one, and so tries twenty groups and not 150 tokens at every position.
+    """
     groups: dict[str, list[str]] = {}
-    for hint in hints:
-        for alternative in _alternatives(hint or ""):
-            plain = alternative[0].isalnum() and alternative[1:2] not in {"?", "*", "{", "+"}
-            groups.setdefault(alternative[0] if plain else "", []).append(alternative[1:] if plain else alternative)
+    for alternative in dict.fromkeys(alternatives):
+        plain = alternative[:1].isalnum() and alternative[1:2] not in {"?", "*", "{", "+"}
+        groups.setdefault(alternative[0] if plain else "", []).append(alternative[1:] if plain else alternative)
     loose = groups.pop("", [])
-    parts = [f"{first}(?:{'|'.join(dict.fromkeys(rest))})" for first, rest in sorted(groups.items())]
-    return re.compile("|".join([*parts, *dict.fromkeys(loose)])).search
+    parts = [f"{first}(?:{'|'.join(rest)})" for first, rest in sorted(groups.items())]
+    return re.compile("|".join([*parts, *loose])).search
 
 
 def _alternatives(pattern: str) -> list[str]:
@@ -320,12 +380,10 @@ def _conditions(source: str) -> list[Test] | None:
     tests = []
     position = 0
     while True:
-        for kind, pattern in _CONDITIONS.items():
-            match = pattern.match(source, position)
-            if match is not None:
-                break
-        else:
+        found = next(((k, m) for k, p in _CONDITIONS.items() if (m := p.match(source, position))), None)
+        if found is None:
             return None
+        kind, match = found
         test = _condition(kind, match)
         if test is None:
             return None

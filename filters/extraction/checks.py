@@ -113,15 +113,26 @@ def repair_early_end(html: str) -> str:
     '<html><head></head><body>text</body></html>'
     """
     tail = _tail(html)
+    early = [at for at in map(html.find, ("</html", "</body", "</HTML", "</BODY")) if at >= 0]
+    if early and min(early) >= tail:
+        return html  # the ordinary case, without a slow look at every tag
     first = _END.search(html, 0, tail)
     return html if first is None else _END.sub("", html[:tail]) + html[tail:]
 
 
-_TAIL = re.compile(r"(?:\s|<!--[^>]*-->|</(?:html|body)\s*>)*\Z", re.IGNORECASE)
+#: Characters at the end of a page that are looked at for closing tags.
+_TAIL = 4096
 
 
 def _tail(html: str) -> int:
     """Where the closing tags, comments and white space at the end of the page begin."""
-    window = max(0, len(html) - 4096)
-    match = _TAIL.search(html, window)
-    return match.start() if match else len(html)
+    window = html[-_TAIL:]
+    start = len(html) - len(window)
+    while True:
+        window = window.rstrip()
+        if window.endswith("-->") and (comment := window.rfind("<!--")) >= 0:
+            window = window[:comment]
+        elif window[-7:].lower() in ("</html>", "</body>"):
+            window = window[:-7]
+        else:
+            return start + len(window)

@@ -9,7 +9,8 @@ from algok.filters.extraction.speedups import supported
 
 __all__ = ["Engine", "make_engine"]
 
-#: (tree, repaired HTML, URL, visible characters) to main text; the tree may be changed; an empty text means that none was found.
+#: (tree, repaired HTML, URL, visible characters) to main text; the tree may be changed; an empty text means that none
+#: was found.
 Engine = Callable[[Any, str, str, int], str]
 
 
@@ -26,7 +27,7 @@ def _resiliparse(options: ExtractOptions) -> Engine:
     from resiliparse.extract.html2text import extract_plain_text
 
     def run(tree: Any, html: str, url: str, total: int) -> str:
-        text: str = extract_plain_text(html, main_content=True, alt_texts=False, comments=options.comments)
+        text: str = extract_plain_text(html, main_content=True, comments=options.comments)
         return text
 
     return run

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 __all__ = ["Identity", "url_identity"]
 
-#: (URL as written, capture time in seconds since 1970, XXH3-128 digest of payload or text) to (doc_id of 16 bytes, lower-case host).
+#: (URL as written, capture time in seconds since 1970, XXH3-128 digest of payload or text) to (doc_id of 16 bytes,
+#: lower-case host).
 Identity = Callable[[str, int | None, bytes], tuple[bytes, str]]
 
 

@@ -1,9 +1,10 @@
 """Text with its structure from a tree: headings, lists, tables, code and formulas, one line per block.
 
-Reads HTML elements and trafilatura's simplified ones (head, list, item, row, cell, quote, lb, ...) alike, so that both ways
-of finding the main text end in the same writing. Blocks end with one line break, as in trafilatura's own text, since
-the published thresholds on lines (FineWeb, Gopher) were set on that. Nothing is escaped: the text is for reading and
-training, not for a Markdown parser. Inline marks are left out: in Korean a particle follows the word without a space,
+Reads HTML elements and trafilatura's simplified ones (head, list, item, row, cell, quote, lb, ...) alike, so that
+both ways of finding the main text end in the same writing. Blocks end with one line break, as in trafilatura's text,
+since the published thresholds on lines (FineWeb, Gopher) were set on that. Nothing is escaped: the text is for
+reading and training, not for a Markdown parser. Inline marks are left out: in Korean a particle follows the word
+without a space,
 and ``code`를`` would cut every such word in two.
 """
 
@@ -14,14 +15,18 @@ __all__ = ["SKIPPED", "Style", "code_text", "to_markdown"]
 
 #: Elements that are never text of a page. ``noscript`` repeats what a script would show.
 SKIPPED = frozenset(
-    "script style noscript template svg iframe object embed applet audio video canvas button input select option "
-    "textarea label map area head meta link title rp rt source track nav aside footer dialog math".split()
+    """
+    script style noscript template svg iframe object embed applet audio video canvas button input select option
+    textarea label map area meta link title rp rt source track nav aside footer dialog math
+    """.split()  # noqa: SIM905
 )
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BLOCKS = frozenset(
-    "p div section article main header address blockquote quote center figure figcaption details summary form "
-    "fieldset dl dd dt li item hgroup body html ul ol list menu table tbody thead tfoot tr row td th cell caption "
-    "hr pre head".split()
+    """
+    p div section article main header address blockquote quote center figure figcaption details summary form
+    fieldset dl dd dt li item hgroup body html ul ol list menu table tbody thead tfoot tr row td th cell caption
+    hr pre head h1 h2 h3 h4 h5 h6
+    """.split()  # noqa: SIM905
 )
 _LISTS = frozenset(("ul", "ol", "list", "menu"))
 _ITEMS = frozenset(("li", "item"))
@@ -82,7 +87,7 @@ class _Writer:
 
     def write(self, element: Any) -> None:
         tag = element.tag
-        if not isinstance(tag, str) or tag in SKIPPED and not (tag == "head" and element.get("rend")):
+        if not isinstance(tag, str) or tag in SKIPPED:
             return
         if tag in _BREAKS:
             self._inline.append("\n")
@@ -255,11 +260,5 @@ def _is_layout(table: Any) -> bool:
 
 def _holds_blocks(cell: Any) -> bool:
     """More than one paragraph, or anything that is larger than a paragraph."""
-    paragraphs = 0
-    for block in cell.iterdescendants(*_LAYOUT):
-        if block.tag not in ("p", "div"):
-            return True
-        paragraphs += 1
-        if paragraphs > 1:
-            return True
-    return False
+    blocks = list(cell.iterdescendants(*_LAYOUT))
+    return len(blocks) > 1 or any(block.tag not in ("p", "div") for block in blocks)

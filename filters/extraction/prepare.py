@@ -8,13 +8,14 @@ from algok.filters.extraction.markdown import code_text
 
 __all__ = ["prepare"]
 
-#: Class tokens of the column with line numbers, by highlighter: Hexo, Rouge (Jekyll), Pygments, Chroma (Hugo), SyntaxHighlighter.
+#: Class tokens of the column with line numbers: Hexo, Rouge (Jekyll), Pygments, Chroma (Hugo), highlight.js.
 _GUTTERS = frozenset(
-    "gutter gutter gl rouge-gutter linenos lineno linenodiv line-numbers lnt ln hljs-ln-numbers line-numbers-rows "
-    "blob-num".split()
+    """
+    gutter gl rouge-gutter linenos lineno linenodiv line-numbers lnt ln hljs-ln-numbers line-numbers-rows blob-num
+    """.split()  # noqa: SIM905
 )
 #: Class tokens of the other column.
-_CODE_CELLS = frozenset("code rouge-code highlight hljs-ln-code blob-code".split())
+_CODE_CELLS = frozenset(("code", "rouge-code", "highlight", "hljs-ln-code", "blob-code"))
 _TEX = etree.XPath('.//*[local-name()="annotation"][contains(@encoding, "tex") or contains(@encoding, "TeX")]')
 
 
@@ -55,9 +56,8 @@ def _join_gutters(tree: Any) -> None:
             continue
         codes = [cell for cell in cells if _tokens(cell) & _CODE_CELLS or next(cell.iter("pre"), None) is not None]
         codes = [cell for cell in codes if not _tokens(cell) & _GUTTERS and not _only_numbers(cell)]
-        if not codes or (next(table.iter("pre"), None) is None and not _tokens(table) & {"hljs-ln", "highlight"}):
-            if not any("line" in token for cell in codes for div in cell.iter("div") for token in _tokens(div)):
-                continue
+        if not codes or not _is_code_table(table, codes):
+            continue
         text = "\n".join(code_text(cell).strip("\n") for cell in codes)
         _become_code(_frame(table), text)
     for element in list(tree.iter("pre", "span", "div")):
@@ -65,6 +65,13 @@ def _join_gutters(tree: Any) -> None:
             parent = element.getparent()
             if parent is not None and next(element.iterancestors("pre", "code", "table"), None) is not None:
                 _replace_by_text(element, "")
+
+
+def _is_code_table(table: Any, codes: list[Any]) -> bool:
+    """Whether a table with a column of numbers is code: it has a pre, a highlighter's mark, or marked lines."""
+    if next(table.iter("pre"), None) is not None or _tokens(table) & {"hljs-ln", "highlight"}:
+        return True
+    return any("line" in token for cell in codes for div in cell.iter("div") for token in _tokens(div))
 
 
 def _only_numbers(cell: Any) -> bool:

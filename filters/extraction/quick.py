@@ -27,9 +27,7 @@ def quick_text(html: str) -> str:
     if html.count("<") > _MAX_DEPTH and nesting_depth(html.encode("utf-8", "replace"), _MAX_DEPTH) > _MAX_DEPTH:
         return _TAG.sub(" ", html[: QUICK_CHARS * 10])[:QUICK_CHARS]
     try:
-        text: str = extract_plain_text(
-            html, main_content=False, alt_texts=False, links=False, preserve_formatting=False
-        )
+        text: str = extract_plain_text(html, main_content=False, links=False, preserve_formatting=False)
     except (ValueError, TypeError, UnicodeError, RuntimeError):
         return _TAG.sub(" ", html[: QUICK_CHARS * 10])[:QUICK_CHARS]
     return text[:QUICK_CHARS]

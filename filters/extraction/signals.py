@@ -12,6 +12,7 @@ __all__ = ["measure", "visible_chars"]
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 #: Elements whose text no browser shows.
 _INVISIBLE = ("script", "style", "noscript", "template")
+_COUNTED = (*_HEADINGS, *_INVISIBLE, "a", "table", "pre", "math")
 _BODY_STRING = etree.XPath("string(.)")
 #: Creative Commons deeds, such as https://creativecommons.org/licenses/by-nc-sa/4.0/deed.ko
 _LICENCE = re.compile(r"creativecommons\.org/(licenses|publicdomain)/([a-z][a-z-]*)(?:/(\d\.\d))?", re.IGNORECASE)
@@ -44,17 +45,22 @@ def measure(tree: Any, html: str, result: PageResult) -> int:
     if body is None:
         body = tree
     visible = _BODY_STRING(body)
-    hidden = 0
-    for element in body.iter(*_INVISIBLE):
-        if next(element.iterancestors(*_INVISIBLE), None) is None:
-            hidden += visible_chars(_BODY_STRING(element))
-    total = max(0, visible_chars(visible) - hidden)
-    linked = sum(visible_chars(_BODY_STRING(link)) for link in body.iter("a"))
-    result.link_char_share = min(1.0, linked / total) if total else 0.0
-    result.headings = sum(1 for _ in body.iter(*_HEADINGS))
-    result.tables = sum(1 for _ in body.iter("table"))
-    result.code_blocks = sum(1 for _ in body.iter("pre"))
-    result.formulas = sum(1 for _ in body.iter("math")) + _tex(visible) + _tex_scripts(body, html)
+    hidden: list[str] = []
+    linked: list[str] = []
+    counts = dict.fromkeys(_COUNTED, 0)
+    for element in body.iter(*_COUNTED):
+        tag = element.tag
+        counts[tag] += 1
+        if tag == "a":
+            linked.append(_BODY_STRING(element) if len(element) else element.text or "")
+        elif tag in _INVISIBLE and next(element.iterancestors(*_INVISIBLE), None) is None:
+            hidden.append(_BODY_STRING(element))
+    total = max(0, visible_chars(visible) - visible_chars("".join(hidden)))
+    result.link_char_share = min(1.0, visible_chars("".join(linked)) / total) if total else 0.0
+    result.headings = sum(counts[name] for name in _HEADINGS)
+    result.tables = counts["table"]
+    result.code_blocks = counts["pre"]
+    result.formulas = counts["math"] + _tex(visible) + _tex_scripts(body, html)
     result.no_ai = _opts_out(tree)
     result.licence = _licence(tree, html)
     result.title = _title(tree)

@@ -1,8 +1,8 @@
 """Makes the installed trafilatura faster without changing its output, where its inner names are as known.
 
-``install`` puts faster stand-ins into the lists of expressions of ``trafilatura.xpaths``, which all modules of
-trafilatura share, and one into ``trafilatura.baseline``; no function is replaced. Where the version is not one that was compared page by
-page (``tests/filters/test_extraction_speedups.py``), or a name is missing, nothing is touched.
+``install`` puts faster stand-ins into the lists of expressions of ``trafilatura.xpaths``, which all its modules
+share, and one into ``trafilatura.baseline``; no function is replaced. Where the version is not one that was compared
+page by page (``tests/filters/test_extraction_speedups.py``), or a name is missing, nothing is touched.
 """
 
 import threading
@@ -29,10 +29,13 @@ _LISTS = (
 )
 #: Names that the cascade calls or replaces, by module.
 _NEEDED = {
-    "core": ("_prepare_tree", "_forum_thread_page", "prune_unwanted_nodes", "html2txt"),
-    "main_extractor": ("extract_content", "extract_comments"),
+    "core": (
+        *("_forum_thread_page", "_recall_retry", "baseline", "convert_tags", "extract_content", "html2txt"),
+        *("prune_unwanted_nodes", "trafilatura_sequence", "tree_cleaning"),
+        *("ESCALATION_ACCEPT_RATIO", "ESCALATION_JUSTEXT_RATIO", "ESCALATION_MAX_LENGTH", "ESCALATION_PAGE_SHARE"),
+    ),
     "external": ("compare_extraction", "justext_rescue"),
-    "baseline": ("baseline", "BASIC_CLEAN_XPATH"),
+    "baseline": ("BASIC_CLEAN_XPATH",),
     "settings": ("Extractor",),
     "xpaths": _LISTS,
 }
@@ -74,7 +77,7 @@ def install() -> Vocabulary:
                 if faster is not None:
                     _originals[name, i] = expression
                     expressions[i] = faster
-        module = import_module("trafilatura.baseline")
+        module: Any = import_module("trafilatura.baseline")
         faster = replacement(module.BASIC_CLEAN_XPATH, _words) if not _originals.get(_CLEAN) else None
         if faster is not None:
             _originals[_CLEAN] = module.BASIC_CLEAN_XPATH
@@ -89,7 +92,8 @@ def uninstall() -> None:
     with _lock:
         clean = _originals.pop(_CLEAN, None)
         if clean is not None:
-            import_module("trafilatura.baseline").BASIC_CLEAN_XPATH = clean
+            module: Any = import_module("trafilatura.baseline")
+            module.BASIC_CLEAN_XPATH = clean
         for (name, i), expression in _originals.items():
             getattr(xpaths, name)[i] = expression
         _originals.clear()

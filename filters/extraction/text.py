@@ -5,6 +5,10 @@ import re
 __all__ = ["clean_text"]
 
 _LINE_ENDS = re.compile(r"\r\n?|\u2028|\u2029|\x85")
+#: Characters that show nothing and cut words in two for every later step: soft hyphen, zero-width space, word joiner
+#: and
+#: the invisible operators, byte order mark. The zero-width joiners stay: Indic scripts, Persian and emoji need them.
+_UNSEEN = dict.fromkeys([0xAD, 0x200B, *range(0x2060, 0x2065), 0xFEFF])
 _LONE = re.compile("[\ud800-\udfff]")
 
 
@@ -19,6 +23,7 @@ def clean_text(text: str) -> str:
     if "\x00" in text:
         text = text.replace("\x00", "")
     if not text.isascii():
+        text = text.translate(_UNSEEN)
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
