@@ -224,6 +224,19 @@ def test_only_extract_and_filter(tmp_path: Path) -> None:
     assert not run_stage(Report(), context).fresh
 
 
+def test_no_document_and_no_samples(tmp_path: Path) -> None:
+    made.extract(tmp_path, found=[])
+    context = made.context(tmp_path, made.RECIPE.replace("samples = 3", "samples = 0"))
+    run_stage(Filter(), context)
+    run_stage(Report(), context)
+    report = Made(tmp_path)
+    assert all(check.ok for check in report.summary.checks)
+    assert report.summary.funnel[-1].documents == 0
+    assert report.summary.samples == report.summary.curves == []
+    assert "kept no document at all" in report.tree.text_content()
+    assert "report.samples = 0" in report.tree.xpath('//section[@id="samples"]')[0].text_content()
+
+
 def test_a_stale_stage_is_left_out(whole: Made, tmp_path: Path) -> None:
     work = tmp_path / "work"
     shutil.copytree(whole.work, work)

@@ -13,7 +13,7 @@ from algok.pipeline.stages.mix import Mix
 from algok.pipeline.stages.report import PAGE, Report
 from tests.pipeline import report_folder as made
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CHROMIUM = Path("/usr/bin/chromium")
 #: A closed network: the browser must not look for its maker's servers; root needs --no-sandbox.
