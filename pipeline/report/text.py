@@ -146,8 +146,8 @@ def signal_unit(signal: str) -> str:
 def reason_words(reason: str) -> str:
     """A reason in words; empty if there is nothing to add to its name.
 
-    >>> reason_words("lines:min")
-    'too low: non-empty lines'
+    >>> reason_words("budget"), reason_words("url_char_share:max")
+    ('left out by the token budget', 'too high: characters in URLs')
     """
     label, _, end = reason.rpartition(":")
     if end in ("min", "max"):
