@@ -1,13 +1,19 @@
 """All choices of deduplication in one value, which is part of the key of what it produces."""
 
 import msgspec
+import pyarrow as pa
 
-from algok.dedup.bands import BandOptions
+from algok.dedup.bands import BandOptions, choose_bands
 from algok.dedup.minhash import MinHashOptions
 from algok.dedup.verify import VerifyOptions
 from algok.errors import RecipeError
+from algok.schema import DOCUMENTS
 
 __all__ = ["DedupOptions"]
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 class DedupOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,6 +24,9 @@ class DedupOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     minhash: MinHashOptions = MinHashOptions()
     bands: BandOptions = BandOptions()
     verify: VerifyOptions = VerifyOptions()
+    #: Wanted share of the pairs at ``verify.threshold`` that share a band; above 0 it replaces ``bands.bands`` and
+    #: ``bands.rows`` by what ``bands.choose_bands`` says for ``minhash.permutations``.
+    recall: float = 0.0
     #: A numeric column of DOCUMENTS that ranks texts by quality (higher is better) before their length; empty for none.
     quality: str = ""
     #: Accepted pairs up to which components are found in the driver's memory: about 100 bytes a pair.
@@ -26,6 +35,11 @@ class DedupOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     unit_group_limit: int = 1000
 
     def __post_init__(self) -> None:
+        if self.recall:
+            bands, rows = choose_bands(self.minhash.permutations, self.verify.threshold, self.recall)
+            msgspec.structs.force_setattr(self, "bands", msgspec.structs.replace(self.bands, bands=bands, rows=rows))
+        if self.quality and not (self.quality in DOCUMENTS.names and _is_number(DOCUMENTS.field(self.quality).type)):
+            raise RecipeError(f"dedup.quality must name a numeric column of the documents, not {self.quality!r}")
         needed = self.bands.bands * self.bands.rows
         if needed > self.minhash.permutations:
             raise RecipeError(

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from algok.dedup.bands import BandOptions, band_keys, candidate_pairs, choose_bands, recall_at, representatives
 from algok.dedup.components import components
+from algok.dedup.minhash import MinHashOptions
+from algok.dedup.options import DedupOptions
 from algok.dedup.shingles import ShingleOptions, shingle_hashes, shingles_of
 from algok.dedup.verify import VerifyOptions, accept, estimates, jaccards, short_signatures, undecided
 from algok.errors import RecipeError
@@ -166,3 +168,31 @@ def test_bad_verify_options() -> None:
         VerifyOptions(threshold=0.7, floor=0.8)
     with pytest.raises(RecipeError, match="threshold"):
         VerifyOptions(threshold=1.2)
+
+
+def test_options_choose_bands_for_a_recall() -> None:
+    options = DedupOptions(recall=0.99, minhash=MinHashOptions(permutations=128), bands=BandOptions(group_limit=20))
+    assert (options.bands.bands, options.bands.rows, options.bands.group_limit) == (16, 6, 20)
+    assert recall_at(options.verify.threshold, 16, 6) >= 0.99
+    with pytest.raises(RecipeError, match="permutations"):
+        DedupOptions(bands=BandOptions(bands=20, rows=6))
+    with pytest.raises(RecipeError, match=r"quality.*'text'"):
+        DedupOptions(quality="text")
+    assert DedupOptions(quality="line_punct_share").quality
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("different", [False, True], ids=["a million copies", "200,000 with one boilerplate"])
+def test_memory_of_a_hot_band_is_bounded(different: bool) -> None:
+    import tracemalloc
+
+    n = 200_000 if different else 1_000_000
+    same = np.full(n, 7, dtype=np.uint64)
+    sketches = RNG.integers(0, 2**63, n).astype(np.uint64) if different else same
+    tracemalloc.start()
+    a, b = candidate_pairs(same, sketches, RNG.permutation(n).astype(np.uint64), np.arange(n))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(a) <= BandOptions().edges_per_member * n
+    assert len(np.unique(np.concatenate([a, b]))) == n
+    assert peak < 1500 * n, "bytes a member, whatever the size of the group"
