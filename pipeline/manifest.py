@@ -19,7 +19,7 @@ from algok.transforms.storage import (
     delete,
     exists,
     join,
-    list_files,
+    list_tree,
     open_read,
     read_bytes,
 )
@@ -118,7 +118,7 @@ def read_files(folder: str, manifest: Manifest, table: str | None = None) -> lis
 
 def missing_files(folder: str, manifest: Manifest) -> list[str]:
     """Paths of the manifest's files that are gone or have another size (the check of a resumed run)."""
-    sizes = {found.path: found.size for found in list_files(join(folder, "**", "*"))}
+    sizes = {found.path: found.size for found in list_tree(folder)}
     return [f.path for f in read_files(folder, manifest) if sizes.get(f.path) != f.bytes]
 
 
@@ -154,7 +154,7 @@ def publish(folder: str, files: list[FileReceipt], **fields: Any) -> Manifest:
     atomic_bytes(join(folder, NAME), encoded + b"\n")
     keep = {f.path for f in relative} | {FILES, NAME}
     stale = [
-        found.path for found in list_files(join(folder, "**", "*")) if found.path[len(folder) :].lstrip("/") not in keep
+        found.path for found in list_tree(folder) if found.path[len(folder) :].lstrip("/") not in keep
     ]
     delete(stale)
     return manifest

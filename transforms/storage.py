@@ -33,6 +33,7 @@ __all__ = [
     "is_local",
     "join",
     "list_files",
+    "list_tree",
     "open_read",
     "read_bytes",
     "read_json",
@@ -116,6 +117,13 @@ def list_files(pattern: str) -> list[Found]:
             raise InputError(f"cannot list {pattern}: {error}") from error
         found = sorted(Found(m.path, m.size_in_bytes) for m in matches)
     return [f for f in found if TEMPORARY not in f.path]
+
+
+def list_tree(folder: str) -> list[Found]:
+    """All files below a folder, sorted by path; unfinished ones and those of dot folders are left out."""
+    found = list_files(join(folder, "**", "*")) if is_local(folder) else list_files(join(folder, "**"))
+    hidden = len(folder.rstrip("/"))
+    return [f for f in found if not any(part.startswith(".") for part in f.path[hidden:].split("/"))]
 
 
 def checksum(path: str) -> str:

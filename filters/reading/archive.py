@@ -212,6 +212,10 @@ class _Reader:
             problem = ("header", f"no record end behind the {length} bytes of Content-Length")
             self._search()
             over = stream.tell()
+        elif compressed and problem is None and not stream.ended() and not self._dialect.is_start(stream.peek(PROBE)):
+            # Garbage behind the record: if damage explains it (the checksum at the end of the member tells), the
+            # record may be damaged too, and must fail here instead of being taken.
+            stream.peek(_SEARCH)
         if compressed and begin == 0 and stream.ended():
             offset, size = content.start, content.end - content.start
         else:

@@ -1,6 +1,7 @@
 """Stage 5, train-tokenizer: a sample of the mixture, a SentencePiece model, and its evaluation."""
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from algok.transforms.heartbeat import Progress
 from algok.transforms.sample import SampleText, sample_outputs
 from algok.transforms.sinks import FileReceipt
 from algok.transforms.sources import DocumentRows, read_parquet
-from algok.transforms.storage import AtomicFile, checksum, is_local, join, read_bytes, write_json
+from algok.transforms.storage import AtomicFile, checksum, join, read_bytes, write_json
 
 __all__ = ["MODEL", "TrainTokenizer"]
 
@@ -85,10 +86,7 @@ class TrainTokenizer:
     def _train(self, context: Context, samples: list[str]) -> tuple[list[FileReceipt], dict[str, Any]]:
         section = context.recipe.tokenizer
         folder = context.folder(self.name)
-        # The trainer writes local files; they are published from there.
-        scratch = Path(folder if is_local(folder) else ".") / ".spill" / "training"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+        scratch = Path(tempfile.mkdtemp(prefix="algok-train-"))  # the trainer writes local files
         details: dict[str, Any] = {}
         try:
             if section.model:
