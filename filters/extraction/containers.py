@@ -7,6 +7,7 @@ pages, for which those of trafilatura were not tuned, this is worth several poin
 """
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from algok.filters.extraction.signals import visible_chars
@@ -36,6 +37,7 @@ CONTAINERS = (
     "#page-content #post-content #entry-content #article-content #mw-content-text markdown-body rst-content",
 )
 _RANKS = tuple(tuple(rank.split()) for rank in CONTAINERS)
+_RANK_OF = {name: i for i, rank in enumerate(_RANKS) for name in rank}
 
 #: Least visible characters of a container, and its least share of the visible text of the page.
 _LEAST_CHARS, _LEAST_SHARE = 100, 0.1
@@ -72,8 +74,7 @@ def find_container(tree: Any, total: int) -> Any | None:
 
     Several containers beside each other are a list of posts, and left to the heuristics.
     """
-    for i, rank in enumerate(_RANKS):
-        found = _candidates(tree, rank)
+    for i, found in enumerate(_candidates(tree)):
         if not found:
             continue
         outer = [element for element in found if not any(other in found for other in element.iterancestors())]
@@ -96,15 +97,23 @@ def _is_korean(element: Any) -> bool:
     return len(_HANGUL.findall(text)) > _HANGUL_SHARE * len(text)
 
 
-def _candidates(tree: Any, rank: tuple[str, ...]) -> list[Any]:
-    tokens = {name for name in rank if not name.startswith("#")}
-    ids = {name[1:] for name in rank if name.startswith("#")}
-    found = []
+def _candidates(tree: Any) -> list[list[Any]]:
+    """The elements that carry a mark of a container, by rank."""
+    found: list[list[Any]] = [[] for _ in _RANKS]
     for element in tree.iterdescendants("div", "article", "section", "main", "td"):
         classes = element.get("class")
-        if (classes and not tokens.isdisjoint(classes.split())) or (ids and element.get("id") in ids):
-            found.append(element)
+        name = element.get("id")
+        ranks = _ranks(classes) if classes else ()
+        if name and (rank := _RANK_OF.get(f"#{name}")) is not None:
+            ranks = (*ranks, rank)
+        for rank in ranks:
+            found[rank].append(element)
     return found
+
+
+@lru_cache(maxsize=50_000)
+def _ranks(classes: str) -> tuple[int, ...]:
+    return tuple(sorted({_RANK_OF[token] for token in classes.split() if token in _RANK_OF}))
 
 
 def join_pieces(tree: Any) -> None:
