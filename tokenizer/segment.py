@@ -1,5 +1,7 @@
 """The kernels of tokenisation: a byte trie and the least-cost segmentation over it.
 
+They are in one module because numba's cache notices changes of the calling function's file only.
+
 The segmentation is that of SentencePiece's unigram model (``unigram_model.cc``, ``EncodeOptimized``): walk the start
 positions from left to right, follow the trie, keep for every end position the cheapest way to reach it, and on equal
 cost the one whose last piece starts first. A character without a piece of its own costs the dearest piece plus ten
@@ -18,7 +20,7 @@ from numba import njit
 from algok.errors import InputError
 from algok.tokenizer.model import BYTE, COST_UNIT, NORMAL, Vocabulary
 
-__all__ = ["Trie", "build_trie", "encode_rows", "reach"]
+__all__ = ["Trie", "build_trie", "count_uses", "encode_rows", "spelling_sizes"]
 
 Ints = npt.NDArray[np.int32]
 Bytes = npt.NDArray[np.uint8]
@@ -159,12 +161,13 @@ def reach(
     for i in range(1, size + 1):
         best[np.uint64(i)] = infinite
     best[0] = 0
-    at = np.int64(0)
+    at = 0
     while at < size:
         here = best[np.uint64(at)]
         lead = data[np.uint64(start + at)]
         width = 1 if lead < 0xC0 else (2 if lead < 0xE0 else (3 if lead < 0xF0 else 4))
-        width = min(width, size - at)
+        if width > size - at:
+            width = size - at
         single = False
         node = np.uint32(0)
         base = tree[0]
@@ -261,3 +264,66 @@ def encode_rows(data: Bytes, offsets: npt.NDArray[np.int64], tree: Ints, byte_id
             used += 1
         ends[row + 1] = used
     return out[:used].copy(), ends
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def count_uses(
+    data: Bytes,
+    offsets: npt.NDArray[np.int64],
+    owners: Ints,
+    tree: Ints,
+    unknown_cost: int,
+    counts: npt.NDArray[np.int64],
+    damped: npt.NDArray[np.float64],
+) -> None:
+    """Add to ``counts`` (by id) how often each piece is used in the lines ``data[offsets[i]:offsets[i + 1]]``, and to
+    ``damped`` the square roots of its uses in each document. ``owners``: document of each line, ascending."""
+    room = 1024
+    best, back, piece = np.empty(room + 1, np.int64), np.empty(room + 1, np.int32), np.empty(room + 1, np.int32)
+    here = np.zeros(len(counts), np.int64)
+    seen = np.empty(len(counts), np.int32)
+    kinds = 0
+    lines = len(offsets) - 1
+    for line in range(lines):
+        start, end = offsets[line], offsets[line + 1]
+        size = end - start
+        if size > room:
+            room = max(size, 2 * room)
+            best, back = np.empty(room + 1, np.int64), np.empty(room + 1, np.int32)
+            piece = np.empty(room + 1, np.int32)
+        reach(data, start, end, tree, unknown_cost, -1, best, back, piece)
+        at = size
+        while at > 0:
+            found = piece[at]
+            if found >= 0:
+                if here[found] == 0:
+                    seen[kinds] = found
+                    kinds += 1
+                here[found] += 1
+            at = back[at]
+        if line + 1 == lines or owners[line + 1] != owners[line]:
+            for kind in range(kinds):
+                found = seen[kind]
+                counts[found] += here[found]
+                damped[found] += np.sqrt(here[found])
+                here[found] = 0
+            kinds = 0
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def spelling_sizes(data: Bytes, offsets: npt.NDArray[np.int64], tree: Ints, unknown_cost: int) -> Ints:
+    """How many other pieces spell each piece: int32[n]. Piece i has the bytes ``data[offsets[i]:offsets[i + 1]]``.
+
+    A byte without piece counts as one."""
+    count = len(offsets) - 1
+    out = np.zeros(count, np.int32)
+    room = 4096
+    best, back, piece = np.empty(room + 1, np.int64), np.empty(room + 1, np.int32), np.empty(room + 1, np.int32)
+    for index in range(count):
+        start, end = offsets[index], offsets[index + 1]
+        reach(data, start, end, tree, unknown_cost, index, best, back, piece)
+        at = end - start
+        while at > 0:
+            out[index] += 1 if piece[at] >= 0 else at - back[at]
+            at = back[at]
+    return out

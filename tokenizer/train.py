@@ -13,6 +13,7 @@ order or the number of threads.
 import json
 import re
 import tempfile
+from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -24,13 +25,13 @@ import numpy.typing as npt
 from algok.errors import InputError, RecipeError, StageError
 from algok.tokenizer.candidates import bpe_pieces
 from algok.tokenizer.model import BYTE, CONTROL, COST_UNIT, NORMAL, SPACE, UNKNOWN, Vocabulary
-from algok.tokenizer.prune import worth
+from algok.tokenizer.prune import Lines, worth
 from algok.tokenizer.sample import Sample, SampleFile, spool
-from algok.tokenizer.segment import Bytes, Trie, build_trie
+from algok.tokenizer.segment import Trie, build_trie
 
 __all__ = ["DEFAULT_SPECIAL_TOKENS", "DIGIT_RULES", "TrainOptions", "TrainedTokenizer", "train"]
 
-DIGIT_RULES = ("triples", "single", "free")
+DIGIT_RULES = ("triples", "joined", "single", "free")
 
 #: Control pieces behind <unk>, <s>, </s> and <pad>: fill-in-the-middle and chat turns.
 DEFAULT_SPECIAL_TOKENS = (
@@ -46,6 +47,8 @@ _TAB = "\U000f0009"
 #: Line breaks are pieces of their own, with the runs that paragraphs and Windows files have.
 _BREAKS = ("\n", "\n\n", "\n\n\n", "\n\n\n\n", "\r", "\r\n", "\r\n\r\n")
 
+_LONG_NUMBER = re.compile(r"\d{4}")
+
 #: U+2581 is SentencePiece's space, NUL ends its trainer's line: neither may reach it inside a line.
 _CUT = re.compile(rb"[\r\n\x00]+|\xe2\x96\x81|\xf3\xb0\x80\x89")
 
@@ -57,14 +60,16 @@ class TrainOptions:
     ``vocab_size``: pieces in all, special and byte pieces included. ``prune_from``: pieces to train before pruning by
     use; None: twice ``vocab_size``; equal to ``vocab_size``: no pruning. ``superwords``: pieces may cross spaces
     (never line breaks). ``digits``: ``triples``: numbers are cut into groups of three from the right, as thousands
-    separators would, and no digit shares a piece with other characters; ``single``: every digit alone; ``free``: as the
-    text has it. ``character_coverage``: share of the sample's characters that get a piece; others are spelt in bytes
-    (0.9995 is SentencePiece's advice for rich scripts; 1.0 gained nothing for Korean and cost Japanese 20 per cent,
-    facts of 2026). ``special_tokens`` and ``reserved_tokens``: control pieces, by name and a number of free ones.
-    ``max_piece_chars``: longest piece. ``max_sample_bytes``: text trained on, UTF-8; more is sampled down by hash.
-    ``max_line_bytes``: longer lines are cut for training. ``frequency_weight``: how far a piece's frequency counts
-    beside the number of pieces, in 1/64 piece per nat. ``allow_smaller``: a sample too small for ``vocab_size`` gives
-    a smaller vocabulary instead of a StageError.
+    separators would, and no digit shares a piece with other characters; ``joined``: no piece holds more than three
+    digits in a row, but a group may share a piece with its neighbours (`` 1월``, ``(1)``) and is cut where that is
+    cheapest; ``single``: every digit alone; ``free``: as the text has it. What each costs: docs/tokenizer.md.
+    ``character_coverage``: share of the sample's characters that get a piece; others are spelt in bytes (0.9995 is
+    SentencePiece's advice for rich scripts; 1.0 gained nothing for Korean and cost Japanese 20 per cent).
+    ``special_tokens`` and ``reserved_tokens``: control pieces, by name and a number of free ones. ``max_piece_chars``:
+    longest piece. ``max_sample_bytes``: text trained on, UTF-8; more is sampled down by hash. ``max_line_bytes``:
+    longer lines are cut for training. ``frequency_weight``: how far a piece's frequency counts beside the number of
+    pieces, in 1/64 piece per nat. ``allow_smaller``: a sample too small for ``vocab_size`` gives a smaller vocabulary
+    instead of a StageError. ``threads``: of the trainer; does not change the result.
 
     Raises RecipeError that names the option and the value.
     """
@@ -158,7 +163,7 @@ def train(
             size=options.prune_from or 2 * options.vocab_size,
             coverage=options.character_coverage,
             superwords=options.superwords,
-            join_digits=options.digits == "free",
+            join_digits=options.digits in ("joined", "free"),
             max_piece_chars=options.max_piece_chars,
             max_line_bytes=options.max_line_bytes + 4,
             threads=options.threads,
@@ -187,11 +192,12 @@ def train(
     return TrainedTokenizer(model=out_dir / "tokenizer.model", sha256=digest, pieces=len(vocabulary), manifest=manifest)
 
 
-def _write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> tuple[Bytes, npt.NDArray[np.int64]]:
-    """Write the sample line by line for the trainer; returns it as (bytes, offsets of lines), without line breaks."""
+def _write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> Lines:
+    """Write the sample line by line for the trainer; returns the lines without their line breaks."""
     parts: list[bytes] = []
+    owners = array("i")
     with path.open("wb") as file:
-        for text in spooled.texts():
+        for document, text in enumerate(spooled.texts()):
             for line in _CUT.split(text):
                 rest = line
                 while rest:
@@ -201,26 +207,27 @@ def _write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> tuple[Bytes
                         while rest[end] & 0xC0 == 0x80:
                             end -= 1
                     parts.append(rest[:end])
+                    owners.append(document)
                     file.write(rest[:end].replace(b"\t", _TAB.encode()) + b"\n")
                     rest = rest[end:]
     if not parts:
         raise InputError("the tokenizer's training sample has no text beside line breaks")
     offsets = np.zeros(len(parts) + 1, np.int64)
     np.cumsum([len(p) for p in parts], out=offsets[1:])
-    return np.frombuffer(b"".join(parts), np.uint8), offsets
+    return Lines(data=np.frombuffer(b"".join(parts), np.uint8), offsets=offsets, owners=np.frombuffer(owners, np.int32))
 
 
-def _choose(
-    candidates: list[str], lines: tuple[Bytes, npt.NDArray[np.int64]], options: TrainOptions, tell: Progress
-) -> Vocabulary:
+def _choose(candidates: list[str], lines: Lines, options: TrainOptions, tell: Progress) -> Vocabulary:
     """The vocabulary: fixed pieces, and the candidates that save most tokens."""
     control = options.control_pieces()
     taken = {*_CORE, *control, *(f"<0x{b:02X}>" for b in range(256))}
-    widths = (1, 2, 3) if options.digits == "triples" else (1,)
+    widths = (1, 2, 3) if options.digits in ("triples", "joined") else (1,)
     groups = [f"{n:0{width}d}" for width in widths for n in range(10**width)]
     runs = [" " * n for n in range(1, options.max_piece_chars + 1)] + ["\t" * n for n in range(1, 9)]
     ascii_pieces = [chr(c) for c in range(0x20, 0x7F)]
     found = [piece.replace(_TAB, "\t").replace(SPACE, " ") for piece in candidates]
+    if options.digits == "joined":
+        found = [piece for piece in found if not _LONG_NUMBER.search(piece)]
     fixed = dict.fromkeys([*_BREAKS, *groups, *ascii_pieces, *(p for p in found if len(p) == 1)])
     optional = dict.fromkeys(p for p in [*runs, *found] if p not in fixed and p.replace(" ", SPACE) not in taken)
     surfaces = [p.encode("utf-8") for p in (*fixed, *optional)]

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,13 @@ def test_without_superwords_no_piece_crosses_a_space(documents: list[str], tmp_p
         assert not text.rstrip(" ") or text == text.rstrip(" ")
 
 
-@pytest.mark.parametrize("digits", ["single", "free"])
+@pytest.mark.parametrize("digits", ["joined", "single", "free"])
 def test_digit_rules(documents: list[str], tmp_path: Path, digits: str) -> None:
     codec = Codec.load(train(documents[:600], tmp_path, TrainOptions(vocab_size=2000, digits=digits)).model)
     assert codec.decode(codec.encode("번호 123456")) == "번호 123456"
+    if digits == "joined":
+        assert not any(re.search(rb"[0-9]{4}", surface) for surface in codec.vocabulary.surfaces)
+        assert any(re.search(rb"[0-9][^0-9]|[^0-9][0-9]", surface) for surface in codec.vocabulary.surfaces)
     if digits == "single":
         assert [codec.decode([i]) for i in codec.encode("2024")] == ["2", "0", "2", "4"]
 
