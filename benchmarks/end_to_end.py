@@ -159,6 +159,7 @@ def _settings(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> Result:
     """Measure, print and write the result."""
     given = _settings(arguments)
+    given.work = given.work.resolve()
     files = sorted(given.crawl.glob("*.warc.gz"))
     if not files:
         raise SystemExit(f"end_to_end: no *.warc.gz in {given.crawl}; name a folder of WARC files with --crawl")

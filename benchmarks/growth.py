@@ -63,7 +63,7 @@ held_out_share = 0.05
 allow_smaller = true
 [pack]
 sequence_length = 32_768
-shard_mb = 64
+shard_mb = 1
 """
 
 
@@ -335,7 +335,7 @@ def main(arguments: list[str] | None = None) -> Result | None:
         notes=[
             f"Synthetic crawl (`algok demo-crawl`, seed 1), {given.pages:,} pages at 1 x, split at 4 MB; "
             f"{given.workers} worker(s) of the local runner. Token budget {given.tokens_per_page} a page; tokenizer "
-            f"sample at most {given.sample_mb:g} MB at every size.",
+            f"sample at most {given.sample_mb:g} MB and shards of 1 MB at every size.",
             "A further page is what the next size has more: start-up and the tokenizer's training cancel out.",
             "Memory: resident sizes sampled ten times a second. The process also holds Beam's in-process runner.",
             "Bytes shuffled: rows written by the columnar shuffle (LZ4) over all pages of the crawl.",

@@ -38,8 +38,8 @@ def run_peer(crawl: Path, work: Path, languages: str) -> Usage:
     Its language model is the one that algok uses by default.
     """
     script = [str(_HERE / "datatrove_fineweb.py"), str(crawl), str(work / "output")]
-    # Its caches (unpacked URL lists) stay in the work folder; HF_HUB_OFFLINE: no step may ask the network.
-    environment = {"HF_HOME": str((work.parent / "hf").resolve()), "HF_HUB_OFFLINE": "1", "LOGURU_LEVEL": "ERROR"}
+    # Its caches (unpacked URL lists) are the same for all runs; HF_HUB_OFFLINE: no step may ask the network.
+    environment = {"HF_HOME": str(_FOLDER / "cache"), "HF_HUB_OFFLINE": "1", "LOGURU_LEVEL": "ERROR"}
     # Python on the PATH of algok's environment must not lend it packages.
     environment |= {"PYTHONPATH": "", "PATH": os.environ.get("PATH", "")}
     return measure(
