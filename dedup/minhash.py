@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from datasketch import MinHash
 
 from algok.dedup.kernels import sign
 from algok.dedup.normalise import fold_table, text_buffers
@@ -42,10 +43,8 @@ class MinHashOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 @lru_cache(maxsize=8)
 def permutations(count: int, seed: int) -> tuple[U32, U32]:
-    """The factors (odd) and summands of the permutations, as datasketch draws them."""
-    draw = np.random.RandomState(seed)
-    a = draw.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    b = draw.randint(0, 1 << 32, count, dtype=np.uint32)
+    """The factors (odd) and summands of the permutations: datasketch's own, so that signatures can be exchanged."""
+    a, b = MinHash(num_perm=count, seed=seed, scheme="affine32").permutations
     return a, b
 
 

@@ -33,7 +33,7 @@ def plan_run(context: Context, stages: tuple[Stage, ...] = STAGES) -> Plan:
     plan: Plan = []
     running: set[str] = set()
     for stage in stages:
-        before = sorted(running & set(stage.after))
+        before = sorted(running & {*stage.after, *stage.shows})
         if before:
             known = load_manifest(context.folder(stage.name)) is not None
             plan.append((stage.name, True, f"after {', '.join(before)}" if known else "not finished before"))

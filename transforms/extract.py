@@ -52,7 +52,7 @@ def _position(batch: pa.RecordBatch, split: Split) -> float:
     if not batch.num_rows or split.end <= split.start or offsets[-1].as_py() is None:
         return 0.0
     reached = offsets[-1].as_py() + (batch.column("length")[-1].as_py() or 0)
-    return min(1.0, max(0.0, (reached - split.start) / (split.end - split.start)))
+    return float(min(1.0, max(0.0, (reached - split.start) / (split.end - split.start))))
 
 
 class ExtractPages(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,9 +33,9 @@ def slots(
     mixed = mixed ^ (mixed >> _SHIFT) ^ words[:, 1]
     for factor in _MIX:
         mixed = (mixed ^ (mixed >> _SHIFT)) * factor
-    return mixed ^ (mixed >> _SHIFT)  # type: ignore[no-any-return]
+    return mixed ^ (mixed >> _SHIFT)
 
 
 def uniform(doc_ids: pa.Array, seed: int, purpose: str) -> np.ndarray[Any, Any]:
     """``slots`` as float64 in [0, 1)."""
-    return (slots(doc_ids, seed, purpose) >> np.uint64(11)).astype(np.float64) * 2.0**-53  # type: ignore[no-any-return]
+    return (slots(doc_ids, seed, purpose) >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -65,7 +65,8 @@ def partition_ids(key: pa.Array, partitions: int) -> np.ndarray[Any, np.dtype[np
     shift = np.uint64(33)
     mixed = (hashed ^ (hashed >> shift)) * _MIX_1
     mixed = (mixed ^ (mixed >> shift)) * _MIX_2
-    return ((mixed ^ (mixed >> shift)) % np.uint64(partitions)).astype(np.int64)
+    ids: np.ndarray[Any, np.dtype[np.int64]] = ((mixed ^ (mixed >> shift)) % np.uint64(partitions)).astype(np.int64)
+    return ids
 
 
 class _Spill(beam.DoFn):  # type: ignore[misc]

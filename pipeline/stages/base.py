@@ -87,12 +87,23 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 class Stage(Protocol):
     """A stage. ``format`` is raised when the same configuration gives other output than before."""
 
-    name: str
-    after: tuple[str, ...]
-    format: int
-    #: The stage whose kept documents this one reads, to compare the ledgers; empty for none.
-    reads: str
-    balance: Literal["source", "language", "none"]
+    @property
+    def name(self) -> str: ...
+    @property
+    def after(self) -> tuple[str, ...]: ...
+    @property
+    def format(self) -> int: ...
+    @property
+    def reads(self) -> str:
+        """The stage whose kept documents this one reads, to compare the ledgers; empty for none."""
+
+    @property
+    def shows(self) -> tuple[str, ...]:
+        """Stages whose results this one shows where they are there, without needing them."""
+
+    @property
+    def balance(self) -> Literal["source", "language", "none"]:
+        """By what the ledger must balance."""
 
     def parts(self, context: Context) -> dict[str, Any]:
         """What the output depends on, besides the predecessors: recipe values and input fingerprints."""
@@ -145,6 +156,7 @@ def run_stage(stage: Stage, context: Context, *, force: bool = False) -> Done:
     Raises ``StageError`` when a predecessor is missing or another run uses the folder, ``LedgerError`` when the
     documents do not add up (the stage is then not published).
     """
+    context = msgspec.structs.replace(context, options=msgspec.structs.replace(context.options, work=context.work))
     with _locked(context):
         manifest, key, parts, why = stage_status(stage, context)
         if manifest is not None and not force:

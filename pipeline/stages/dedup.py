@@ -36,9 +36,10 @@ class Dedup:
     """The steps of ``transforms.dedup``, then one row of CLUSTERS for each kept document."""
 
     name = "dedup"
-    after = ("filter",)
+    after: tuple[str, ...] = ("filter",)
     format = 1
     reads = "filter"
+    shows: tuple[str, ...] = ()
     balance: Literal["language"] = "language"
 
     def _options(self, context: Context) -> DedupOptions:

@@ -70,6 +70,7 @@ class Extract:
     after: tuple[str, ...] = ()
     format = 1
     reads = ""
+    shows: tuple[str, ...] = ()
     balance: Literal["source"] = "source"
 
     def parts(self, context: Context) -> dict[str, Any]:

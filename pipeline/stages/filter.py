@@ -16,9 +16,10 @@ class Filter:
     """Cheap: reads the signal columns only, so that a changed threshold takes seconds, not an extraction."""
 
     name = "filter"
-    after = ("extract",)
+    after: tuple[str, ...] = ("extract",)
     format = 1
     reads = "extract"
+    shows: tuple[str, ...] = ()
     balance: Literal["language"] = "language"
 
     def parts(self, context: Context) -> dict[str, Any]:

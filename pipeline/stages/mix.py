@@ -29,9 +29,10 @@ class Mix:
     """Two passes over addresses and sizes: sum the supply, then choose copies by the solved plan. No text is read."""
 
     name = "mix"
-    after = ("dedup",)
+    after: tuple[str, ...] = ("dedup",)
     format = 1
     reads = "dedup"
+    shows: tuple[str, ...] = ()
     balance: Literal["language"] = "language"
 
     def parts(self, context: Context) -> dict[str, Any]:

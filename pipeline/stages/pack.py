@@ -32,9 +32,10 @@ class Pack:
     """Two jobs: texts to token files by unit (kept over a restart), then a shuffle by hash to one shard a partition."""
 
     name = "pack"
-    after = ("mix", "train-tokenizer")
+    after: tuple[str, ...] = ("mix", "train-tokenizer")
     format = 1
     reads = "mix"
+    shows: tuple[str, ...] = ()
     balance: Literal["language"] = "language"
 
     def parts(self, context: Context) -> dict[str, Any]:

@@ -36,9 +36,10 @@ class TrainTokenizer:
     """Samples in a Beam job, trains in one process; ``tokenizer.model`` of a recipe is taken as it is."""
 
     name = "train-tokenizer"
-    after = ("mix",)
+    after: tuple[str, ...] = ("mix",)
     format = 1
     reads = "mix"
+    shows: tuple[str, ...] = ()
     balance: Literal["language"] = "language"
 
     def parts(self, context: Context) -> dict[str, Any]:
@@ -107,9 +108,11 @@ class TrainTokenizer:
             receipts = [_publish(path, join(folder, path.name)) for path in sorted(scratch.iterdir()) if path.is_file()]
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        path = join(folder, "evaluation.json")
-        size = len(read_bytes(path))
-        receipts.append(FileReceipt(table="evaluation", path=path, rows=0, bytes=size, checksum=checksum(path)))
+        evaluation = join(folder, "evaluation.json")
+        size = len(read_bytes(evaluation))
+        receipts.append(
+            FileReceipt(table="evaluation", path=evaluation, rows=0, bytes=size, checksum=checksum(evaluation))
+        )
         return receipts, details
 
     def _train_model(self, context: Context, samples: list[str], scratch: Path) -> dict[str, Any]:

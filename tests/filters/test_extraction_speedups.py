@@ -67,7 +67,7 @@ def compare(texts: list[str]) -> None:
         for page, text in zip(texts, expected, strict=True):
             tree = load_html(page)
             if tree is not None:
-                words.load(tree, page)
+                words.load(tree)
             try:
                 assert extract(page, include_comments=False, **mode) == text
             finally:
