@@ -14,7 +14,16 @@ from typing import Any, NamedTuple
 
 from lxml import etree
 
-__all__ = ["AttributeScan", "GuardedXPath", "Test", "UnionScan", "Vocabulary", "replacement", "translate"]
+__all__ = [
+    "AttributeScan",
+    "ExceptingScan",
+    "GuardedXPath",
+    "Test",
+    "UnionScan",
+    "Vocabulary",
+    "replacement",
+    "translate",
+]
 
 #: Remembered values per attribute before they are forgotten: bounds the memory, about 200 bytes each.
 _REMEMBER = 200_000
@@ -57,15 +66,10 @@ class Vocabulary:
             self._paths.setdefault(name, etree.XPath(f"//@{name}", smart_strings=False))
         return number
 
-    def load(self, tree: Any, html: str = "") -> None:
-        """Test the values of a page. Pruning and copying add none, so the hits hold for everything made of it.
-
-        ``html``, if given, is the source of the tree: attributes that it does not name are not looked for.
-        """
+    def load(self, tree: Any) -> None:
+        """Test the values of a page. Pruning and copying add none, so the hits hold for everything made of it."""
         hits: dict[int, set[str]] = {}
         for name, path in self._paths.items():
-            if html and name not in html and name.upper() not in html:
-                continue
             seen = self._seen[name]
             if len(seen) > _REMEMBER:
                 seen.clear()
@@ -311,6 +315,23 @@ class UnionScan:
         return found
 
 
+class ExceptingScan:
+    """A stand-in for ``.//*[...][test or test][not(self::a or self::b) or test ...]``: stricter for some tags."""
+
+    def __init__(self, path: str, scan: AttributeScan, strict: AttributeScan, tags: tuple[str, ...]) -> None:
+        self.path = path
+        self._scan = scan
+        self._strict = strict
+        self._tags = tags
+
+    def __call__(self, tree: Any) -> list[Any]:
+        found = self._scan(tree)
+        if not any(element.tag in self._tags for element in found):
+            return found
+        allowed = set(self._strict(tree))
+        return [element for element in found if element.tag not in self._tags or element in allowed]
+
+
 class GuardedXPath:
     """An XPath with a further filter behind the attribute tests: run as it is, but only where the tests have hits."""
 
@@ -323,7 +344,7 @@ class GuardedXPath:
         return list(self._xpath(tree)) if self._guard.may_hit() else []
 
 
-def replacement(xpath: Any, words: Vocabulary) -> "AttributeScan | UnionScan | GuardedXPath | None":
+def replacement(xpath: Any, words: Vocabulary) -> "AttributeScan | UnionScan | ExceptingScan | GuardedXPath | None":
     """Something faster that selects what the compiled ``xpath`` selects, or ``None``."""
     scan = translate(xpath.path, words)
     if scan is not None:
@@ -331,6 +352,9 @@ def replacement(xpath: Any, words: Vocabulary) -> "AttributeScan | UnionScan | G
     union = _union(xpath.path, words)
     if union is not None:
         return union
+    excepting = _excepting(xpath.path, words)
+    if excepting is not None:
+        return excepting
     guard = _guard(xpath.path, words)
     return GuardedXPath(xpath, guard) if guard is not None else None
 
@@ -351,9 +375,27 @@ def _union(path: str, words: Vocabulary) -> UnionScan | None:
     return UnionScan(path, tuple(tags), scans) if len(parts) > 1 else None
 
 
+def _excepting(path: str, words: Vocabulary) -> ExceptingScan | None:
+    flat = _flat(path)
+    end = flat.rfind("][")
+    last = re.fullmatch(r"not\((self::[a-z0-9]+(?: or self::[a-z0-9]+)*)\) or (.*)\]", flat[end + 2 :])
+    if end < 0 or last is None:
+        return None
+    scan = translate(flat[: end + 1], words)
+    strict = translate(f".//*[{last[1]}][{last[2]}]", words)
+    if scan is None or strict is None:
+        return None
+    return ExceptingScan(path, scan, strict, tuple(tag.removeprefix("self::") for tag in last[1].split(" or ")))
+
+
+def _flat(path: str) -> str:
+    """An expression on one line."""
+    return " ".join(path.split()).replace("[ ", "[").replace(" ]", "]")
+
+
 def _guard(path: str, words: Vocabulary) -> AttributeScan | None:
     """The scan of an expression without its last predicate."""
-    flat = " ".join(path.split()).replace("[ ", "[").replace(" ]", "]")
+    flat = _flat(path)
     end = flat.rfind("][")
     return translate(flat[: end + 1], words) if end > 0 else None
 
@@ -368,7 +410,7 @@ def translate(path: str, words: Vocabulary) -> AttributeScan | None:
     >>> translate(".//p[position() = 2]", Vocabulary()) is None
     True
     """
-    shape = _SHAPE.fullmatch(" ".join(path.split()).replace("[ ", "[").replace(" ]", "]"))
+    shape = _SHAPE.fullmatch(_flat(path))
     if shape is None:
         return None
     tags = tuple(tag.removeprefix("self::") for tag in shape["tags"].split(" or ")) if shape["tags"] else ()

@@ -46,7 +46,7 @@ class Cascade:
         self._style = Style(lists=options.lists, tables=options.tables, code=options.code, headings=options.headings)
 
     def __call__(self, tree: Any, html: str, url: str, total: int) -> str:
-        prepare(tree, html, formulas=self._formulas)
+        prepare(tree, formulas=self._formulas)
         if self._containers and not self._fast.comments:
             container = find_container(tree, total)
             if container is not None:
@@ -55,7 +55,7 @@ class Cascade:
                 if text:
                     return text
         join_pieces(tree)
-        self._words.load(tree, html)
+        self._words.load(tree)
         try:
             body, comments = self._with_comments(tree) if self._fast.comments else (self._sequence(tree, total), None)
         finally:

@@ -113,11 +113,18 @@ def repair_early_end(html: str) -> str:
     '<html><head></head><body>text</body></html>'
     """
     tail = _tail(html)
-    early = [at for at in map(html.find, ("</html", "</body", "</HTML", "</BODY")) if at >= 0]
-    if early and min(early) >= tail:
+    if min(_first(html, "</html", tail), _first(html, "</body", tail)) >= tail:
         return html  # the ordinary case, without a slow look at every tag
     first = _END.search(html, 0, tail)
     return html if first is None else _END.sub("", html[:tail]) + html[tail:]
+
+
+def _first(html: str, tag: str, otherwise: int) -> int:
+    """Where a tag occurs first, in lower or else in upper case."""
+    at = html.find(tag)
+    if at < 0:
+        at = html.find(tag.upper())
+    return at if at >= 0 else otherwise
 
 
 #: Characters at the end of a page that are looked at for closing tags.

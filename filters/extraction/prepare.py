@@ -19,30 +19,30 @@ _CODE_CELLS = frozenset(("code", "rouge-code", "highlight", "hljs-ln-code", "blo
 _TEX = etree.XPath('.//*[local-name()="annotation"][contains(@encoding, "tex") or contains(@encoding, "TeX")]')
 
 
-def prepare(tree: Any, html: str, *, formulas: bool = True) -> None:
+def prepare(tree: Any, *, formulas: bool = True) -> None:
     """Change the tree in place.
 
     - a table of line numbers and code becomes one ``pre``;
     - every ``pre`` holds nothing but its text with line breaks, and is marked as code for trafilatura;
     - MathML becomes its TeX source where it carries one, and the TeX scripts of MathJax 2 become text.
     """
-    if "<pre" in html or "<PRE" in html or "syntaxhighlighter" in html:
+    found: dict[str, list[Any]] = {"pre": [], "math": [], "script": [], "svg": [], "td": []}
+    for element in tree.iter(*found):
+        found[element.tag].append(element)
+    if found["pre"] or any("code" in (cell.get("class") or "") for cell in found["td"]):
         _join_gutters(tree)
         _flatten(tree)
-    if formulas:
-        if "<math" in html:
-            for element in list(tree.iter("math")):
-                _tex_of_math(element)
-        if "math/tex" in html:
-            for script in list(tree.iter("script")):
-                kind = script.get("type", "")
-                if kind.startswith("math/tex"):
-                    _replace_by_text(script, _delimited(script.text or "", display="display" in kind))
-        if "MathJax-SVG" in html:
-            for svg in list(tree.iter("svg")):
-                _tex_of_svg(svg)
-        if "katex-html" in html or "MathJax" in html:
-            _drop_renderings(tree)
+    if not formulas:
+        return
+    scripts = [script for script in found["script"] if script.get("type", "").startswith("math/tex")]
+    for element in found["math"]:
+        _tex_of_math(element)
+    for script in scripts:
+        _replace_by_text(script, _delimited(script.text or "", display="display" in script.get("type", "")))
+    for svg in found["svg"]:
+        _tex_of_svg(svg)
+    if found["math"] or scripts:
+        _drop_renderings(tree)
 
 
 def _tokens(element: Any) -> set[str]:

@@ -10,7 +10,14 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from algok.filters.extraction.attribute_scan import AttributeScan, GuardedXPath, UnionScan, Vocabulary, replacement
+from algok.filters.extraction.attribute_scan import (
+    AttributeScan,
+    ExceptingScan,
+    GuardedXPath,
+    UnionScan,
+    Vocabulary,
+    replacement,
+)
 
 __all__ = ["KNOWN_VERSIONS", "install", "supported", "uninstall"]
 
@@ -71,7 +78,7 @@ def install() -> Vocabulary:
         for name in _LISTS:
             expressions = getattr(xpaths, name)
             for i, expression in enumerate(expressions):
-                if isinstance(expression, (AttributeScan, GuardedXPath, UnionScan)):
+                if isinstance(expression, (AttributeScan, ExceptingScan, GuardedXPath, UnionScan)):
                     continue
                 faster = replacement(expression, _words)
                 if faster is not None:

@@ -8,7 +8,7 @@ _LINE_ENDS = re.compile(r"\r\n?|\u2028|\u2029|\x85")
 #: Characters that show nothing and cut words in two for every later step: soft hyphen, zero-width space, word joiner
 #: and
 #: the invisible operators, byte order mark. The zero-width joiners stay: Indic scripts, Persian and emoji need them.
-_UNSEEN = dict.fromkeys([0xAD, 0x200B, *range(0x2060, 0x2065), 0xFEFF])
+_UNSEEN = re.compile("[\u00ad\u200b\u2060-\u2064\ufeff]")
 _LONE = re.compile("[\ud800-\udfff]")
 
 
@@ -23,7 +23,7 @@ def clean_text(text: str) -> str:
     if "\x00" in text:
         text = text.replace("\x00", "")
     if not text.isascii():
-        text = text.translate(_UNSEEN)
+        text = _UNSEEN.sub("", text)
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
