@@ -16,8 +16,8 @@ from algok.filters.extraction.attribute_scan import (
     GuardedXPath,
     UnionScan,
     Vocabulary,
-    replacement,
 )
+from algok.filters.extraction.xpath_translation import replacement
 
 __all__ = ["KNOWN_VERSIONS", "install", "supported", "uninstall"]
 

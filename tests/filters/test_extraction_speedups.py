@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from algok.filters.extraction import speedups
-from algok.filters.extraction.attribute_scan import AttributeScan, Vocabulary, replacement, translate
+from algok.filters.extraction.attribute_scan import AttributeScan, Vocabulary
 from algok.filters.extraction.checks import repair_early_end
+from algok.filters.extraction.xpath_translation import replacement, translate
 from tests.filters.plain_decoder import decode
 
 
