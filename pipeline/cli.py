@@ -11,6 +11,7 @@ import click
 
 from algok import __version__
 from algok.errors import AlgokError, RecipeError
+from algok.pipeline.cluster.commands import cluster
 from algok.pipeline.console import TerminalReporter, print_summary, terminal
 
 __all__ = ["main"]
@@ -43,13 +44,14 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 type=click.IntRange(1, 256),
                 default=_default_workers,
                 show_default="CPUs, at most 8",
-                help="Worker processes of the local runner.",
+                help="Worker processes of the local runner; parallelism on Flink.",
             ),
             click.option(
                 "--runner",
                 default="",
                 metavar="NAME",
-                help="Beam runner, such as FlinkRunner; default: the local one. Other Beam options follow as they are.",
+                help="flink (see `algok cluster`), flink:PROFILE.toml, or a Beam runner; default: the local one. "
+                "Other Beam options follow as they are.",
             ),
             click.option("--force", is_flag=True, help="Run even what is up to date, from scratch."),
             click.option("--dry-run", is_flag=True, help="Print what would run and why; do nothing."),
@@ -67,7 +69,7 @@ Examples:
   algok demo                                  the whole line on a small synthetic crawl
   algok run recipes/demo.toml --dry-run       what would run, and why
   algok run my.toml --workers 16              all stages on this machine
-  algok run my.toml --runner FlinkRunner --flink_master host:8081
+  algok run my.toml --runner flink            on the cluster of `algok cluster up`
   algok filter my.toml                        one stage; a changed threshold takes seconds
 """
 )
@@ -175,7 +177,7 @@ def run(click_context: click.Context, **given: Any) -> None:
     Examples:
       algok run recipes/demo.toml
       algok run my.toml --work /data/run1 --workers 8
-      algok run my.toml --runner FlinkRunner --flink_master localhost:8081
+      algok run my.toml --runner flink --workers 4
     """
     _run(click_context, (), **given)
 
@@ -190,6 +192,9 @@ def _stage_command(name: str, text: str) -> None:
 
 for _name, _text in _STAGES.items():
     _stage_command(_name, _text)
+
+
+cli.add_command(cluster)
 
 
 @cli.command("demo-crawl")
@@ -224,10 +229,17 @@ def demo_crawl(folder: Path, pages: int, seed: int) -> None:
     "--work", default="work/demo", show_default=True, metavar="DIR", help="Folder for the crawl and all results."
 )
 @click.option("--pages", type=click.IntRange(100), default=2_000, show_default=True, help="Pages of the crawl.")
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--workers", type=click.IntRange(1, 256), default=_default_workers, show_default="CPUs, at most 8")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same crawl.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=_default_workers,
+    show_default="CPUs, at most 8",
+    help="Worker processes of the local runner; parallelism on Flink.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="No progress, only the summary and errors.")
 @click.pass_context
-def demo(click_context: click.Context, work: str, pages: int, seed: int, workers: int) -> None:
+def demo(click_context: click.Context, work: str, pages: int, seed: int, workers: int, quiet: bool) -> None:
     """Make a synthetic crawl and take it through all stages; ends with the summary and the path of the report."""
     from algok.pipeline.demo import prepare_demo
 
@@ -241,7 +253,7 @@ def demo(click_context: click.Context, work: str, pages: int, seed: int, workers
         runner="",
         force=False,
         dry_run=False,
-        quiet=False,
+        quiet=quiet,
     )
 
 

@@ -1,5 +1,6 @@
 """What all stages share: their context, when one is done, and how one is run and published."""
 
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -7,6 +8,7 @@ import msgspec
 import xxhash
 from filelock import FileLock, Timeout
 
+import algok
 from algok.errors import StageError
 from algok.pipeline.jobs import Reporter, RunOptions, timed
 from algok.pipeline.ledger import Line, check_balance, check_handover
@@ -30,7 +32,17 @@ from algok.transforms.units import Unit
 #: Stored bytes of input below which a light step is quicker in one process: it takes less than starting workers.
 SMALL_BYTES = 48_000_000
 
-__all__ = ["Context", "Done", "Result", "Stage", "digest", "document_units", "run_stage", "stage_status"]
+__all__ = [
+    "Context",
+    "Done",
+    "Result",
+    "Stage",
+    "digest",
+    "document_units",
+    "package_versions",
+    "run_stage",
+    "stage_status",
+]
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +70,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         return run_units(
             stage=stage,
             step=step,
-            key=key,
+            key=digest([key, algok.__version__]),
             folder=self.folder(stage),
             units=units,
             source=source,
@@ -94,6 +106,10 @@ class Stage(Protocol):
     @property
     def format(self) -> int: ...
     @property
+    def packages(self) -> tuple[str, ...]:
+        """Distributions whose version decides the output, besides algok itself."""
+
+    @property
     def reads(self) -> str:
         """The stage whose kept documents this one reads, to compare the ledgers; empty for none."""
 
@@ -125,9 +141,15 @@ def digest(value: Any) -> str:
     return xxhash.xxh3_128(msgspec.json.encode(value, order="deterministic")).hexdigest()
 
 
+def package_versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """Versions of algok and the named distributions."""
+    return {"algok": algok.__version__, **{name: metadata.version(name) for name in packages}}
+
+
 def _identity(stage: Stage, context: Context) -> tuple[str, dict[str, Any]]:
     before = {name: require_manifest(context.work, name, stage.name).key for name in stage.after}
-    parts = {"format": stage.format, **stage.parts(context), "after": before}
+    decided_by = package_versions(stage.packages)
+    parts = {"format": stage.format, **stage.parts(context), "versions": decided_by, "after": before}
     # As it will be read back, so that old and new parts compare equal when nothing changed.
     return digest([stage.name, parts]), msgspec.json.decode(msgspec.json.encode(parts))
 

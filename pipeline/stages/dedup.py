@@ -38,6 +38,7 @@ class Dedup:
     name = "dedup"
     after: tuple[str, ...] = ("filter",)
     format = 1
+    packages: tuple[str, ...] = ("datasketch",)
     reads = "filter"
     shows: tuple[str, ...] = ()
     balance: Literal["language"] = "language"

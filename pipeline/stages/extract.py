@@ -69,6 +69,7 @@ class Extract:
     name = "extract"
     after: tuple[str, ...] = ()
     format = 1
+    packages: tuple[str, ...] = ("trafilatura", "lxml", "resiliparse", "fasttext", "faust-cchardet")
     reads = ""
     shows: tuple[str, ...] = ()
     balance: Literal["source"] = "source"

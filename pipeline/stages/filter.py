@@ -18,6 +18,7 @@ class Filter:
     name = "filter"
     after: tuple[str, ...] = ("extract",)
     format = 1
+    packages: tuple[str, ...] = ()
     reads = "extract"
     shows: tuple[str, ...] = ()
     balance: Literal["language"] = "language"

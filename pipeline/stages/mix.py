@@ -31,6 +31,7 @@ class Mix:
     name = "mix"
     after: tuple[str, ...] = ("dedup",)
     format = 1
+    packages: tuple[str, ...] = ()
     reads = "dedup"
     shows: tuple[str, ...] = ()
     balance: Literal["language"] = "language"

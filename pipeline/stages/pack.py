@@ -34,6 +34,7 @@ class Pack:
     name = "pack"
     after: tuple[str, ...] = ("mix", "train-tokenizer")
     format = 1
+    packages: tuple[str, ...] = ()
     reads = "mix"
     shows: tuple[str, ...] = ()
     balance: Literal["language"] = "language"

@@ -28,6 +28,7 @@ class Report:
     shows = tuple(LINE)
     format = FORMAT
     reads = ""
+    packages: tuple[str, ...] = ()
     balance: Literal["none"] = "none"
 
     def parts(self, context: Context) -> dict[str, Any]:

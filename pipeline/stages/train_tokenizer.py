@@ -38,6 +38,7 @@ class TrainTokenizer:
     name = "train-tokenizer"
     after: tuple[str, ...] = ("mix",)
     format = 1
+    packages: tuple[str, ...] = ("sentencepiece",)
     reads = "mix"
     shows: tuple[str, ...] = ()
     balance: Literal["language"] = "language"
