@@ -23,6 +23,12 @@ $(STAMP): requirements.lock setup.py pyproject.toml
 demo: install  ## make the synthetic crawl and run all seven stages on it
 	$(BIN)/algok demo --work work/demo
 
+flink-up: install  ## start a Flink cluster on this machine (Java 17; Maven the first time)
+	$(BIN)/algok cluster up
+
+flink-down: install  ## stop that cluster
+	$(BIN)/algok cluster down
+
 test: install  ## lint, types and all tests
 	$(MAKE) --no-print-directory lint types
 	$(BIN)/python -m pytest

@@ -50,7 +50,7 @@ setup(
     package_dir={"algok": "src/algok", **{f"algok.{sub}": sub for sub in SUBS}},
     package_data={
         "algok": ["py.typed"],
-        "algok.pipeline": ["**/*.html", "**/*.css", "**/*.js", "**/*.toml"],
+        "algok.pipeline": ["**/*.html", "**/*.css", "**/*.js", "**/*.toml", "**/*.xml", "cluster/checksums.txt"],
         "algok.filters": ["**/*.toml", "**/*.txt"],
     },
 )

@@ -14,6 +14,7 @@ import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from algok import errors
+from algok.pipeline.flink_runner import flink_pipeline, is_flink, load_profile, run_on_flink
 from algok.pipeline.local_runner import local_pipeline, run_locally
 from algok.transforms.heartbeat import Progress, clear_progress, read_progress
 
@@ -24,11 +25,13 @@ LOCAL = {"", "direct", "directrunner", "fnapirunner"}
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """``workers`` is for the local runner; ``beam_args`` are passed to Beam as they are."""
+    """``workers`` is for the local runner and Flink; ``beam_args`` are passed to Beam as they are. ``work`` is the
+    folder of the run, by which Flink jobs of a killed run are found."""
 
     workers: int = 1
     runner: str = ""
     beam_args: tuple[str, ...] = ()
+    work: str = ""
 
     @property
     def local(self) -> bool:
@@ -77,6 +80,9 @@ def _pipeline(name: str, options: RunOptions) -> beam.Pipeline:
     args = [f"--job_name={name}", *options.beam_args]
     if options.local:
         return local_pipeline(args, options.workers)
+    if is_flink(options.runner):
+        profile = load_profile(options.runner)
+        return flink_pipeline(name, profile, workers=options.workers, work=options.work, args=list(options.beam_args))
     return beam.Pipeline(options=PipelineOptions([f"--runner={options.runner}", *args]))
 
 
@@ -110,6 +116,8 @@ def run_job(
             watcher.start()
         if options.local:
             run_locally(pipeline, options.workers)
+        elif is_flink(options.runner):
+            run_on_flink(pipeline, load_profile(options.runner), options.work)
         else:
             pipeline.run().wait_until_finish()
     except errors.AlgokError as error:

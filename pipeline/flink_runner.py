@@ -1,0 +1,159 @@
+"""Jobs on a Flink cluster: a short profile instead of ten Beam options, and no job of a killed client left running."""
+
+import contextlib
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import grpc
+import msgspec
+import xxhash
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from algok.errors import RecipeError, StageError
+from algok.pipeline.cluster.control import rest_get
+from algok.pipeline.cluster.layout import default_home
+
+__all__ = ["FlinkProfile", "flink_pipeline", "is_flink", "load_profile", "run_on_flink"]
+
+#: How long a cancelled job may take to end.
+_CANCEL_S = 60.0
+_ENDED = {"FINISHED", "CANCELED", "FAILED"}
+
+
+class FlinkProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to reach a cluster and how to run on it.
+
+    ``flink_master`` is the JobManager's REST address, ``job_server`` Beam's job server, both host:port.
+    ``worker_command`` starts a Python worker on every node (see docs/flink.md). ``parallelism`` 0 means ``--workers``.
+    ``workers_per_task_manager`` is the number of Python processes that serve the slots of one TaskManager.
+    ``stuck_minutes`` ends a worker that is at one element for longer; 0: never.
+    """
+
+    flink_master: str
+    job_server: str
+    worker_command: str
+    parallelism: int = 0
+    workers_per_task_manager: int = 1
+    stuck_minutes: int = 0
+    beam_args: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("parallelism", "workers_per_task_manager", "stuck_minutes"):
+            if getattr(self, name) < (name == "workers_per_task_manager"):
+                raise ValueError(f"{name} must not be {getattr(self, name)}")
+        host, _, port = self.job_server.rpartition(":")
+        if not host or not port.isdigit():
+            raise ValueError(f"job_server must be host:port, not {self.job_server!r}")
+
+
+def is_flink(runner: str) -> bool:
+    """Whether ``--runner`` names a profile: ``flink`` (the cluster of `algok cluster up`) or ``flink:profile.toml``."""
+    return runner == "flink" or runner.startswith("flink:")
+
+
+def load_profile(runner: str) -> FlinkProfile:
+    """The profile that ``--runner`` names.
+
+    Raises ``StageError`` when no cluster was started here, ``RecipeError`` for a file that is missing or wrong.
+    """
+    _, _, path = runner.partition(":")
+    if not path:
+        found = default_home().read_addresses()
+        return FlinkProfile(flink_master=found.rest, job_server=found.job_server, worker_command=found.boot)
+    try:
+        return msgspec.toml.decode(Path(path).read_bytes(), type=FlinkProfile)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RecipeError(f"Flink profile {path}: {error}") from error
+
+
+def _options(profile: FlinkProfile, workers: int, args: list[str]) -> PipelineOptions:
+    environment = msgspec.json.encode({"command": profile.worker_command}).decode()
+    options = [
+        "--runner=PortableRunner",
+        f"--job_endpoint={profile.job_server}",
+        "--environment_type=PROCESS",
+        f"--environment_config={environment}",
+        f"--parallelism={profile.parallelism or workers}",
+        f"--sdk_worker_parallelism={profile.workers_per_task_manager}",
+    ]
+    if profile.stuck_minutes:
+        options.append(f"--element_processing_timeout_minutes={profile.stuck_minutes}")
+    return PipelineOptions([*options, *profile.beam_args, *args])
+
+
+def _tag(work: str) -> str:
+    """Marks the jobs of a work folder in their names."""
+    return xxhash.xxh3_64_hexdigest(work.encode())[:8]
+
+
+def flink_pipeline(name: str, profile: FlinkProfile, *, workers: int, work: str, args: list[str]) -> beam.Pipeline:
+    """A pipeline for the cluster. Jobs that a killed client left at work in the same folder are cancelled first.
+
+    Raises ``StageError`` when the cluster does not answer.
+    """
+    _check(profile)
+    tag = _tag(work)
+    cancel_jobs(profile, tag)
+    return beam.Pipeline(options=_options(profile, workers, [f"--job_name={name}-{tag}", *args]))
+
+
+def _check(profile: FlinkProfile) -> None:
+    host, _, port = profile.job_server.rpartition(":")
+    try:
+        rest_get(profile.flink_master, "/overview")
+        with socket.create_connection((host, int(port)), timeout=10):
+            pass
+    except OSError as error:
+        raise StageError(
+            f"the Flink cluster does not answer (JobManager {profile.flink_master}, job server {profile.job_server}: "
+            f"{error}); start it (`algok cluster up` for one on this machine) and run the same command again"
+        ) from error
+
+
+def cancel_jobs(profile: FlinkProfile, tag: str) -> int:
+    """Cancel the jobs whose names end with ``tag`` and wait until they have ended; their number.
+
+    Raises ``StageError`` when one does not end.
+    """
+    deadline = time.monotonic() + _CANCEL_S
+    cancelled: set[str] = set()
+    while True:
+        jobs = rest_get(profile.flink_master, "/jobs/overview")["jobs"]
+        running = {job["jid"] for job in jobs if job["name"].endswith(f"-{tag}") and job["state"] not in _ENDED}
+        if not running:
+            return len(cancelled)
+        for job in sorted(running - cancelled):
+            with contextlib.suppress(OSError):  # it may have ended by now
+                rest_get(profile.flink_master, f"/jobs/{job}?mode=cancel", method="PATCH")
+        cancelled |= running
+        if time.monotonic() > deadline:
+            raise StageError(
+                f"Flink job {min(running)} of an earlier run in this work folder does not end: cancel it in the "
+                f"dashboard (http://{profile.flink_master}), then run the same command again"
+            )
+        time.sleep(0.3)
+
+
+def run_on_flink(pipeline: beam.Pipeline, profile: FlinkProfile, work: str) -> None:
+    """Run to the end. The job is cancelled when the client is interrupted.
+
+    Raises ``StageError`` when the cluster is lost in mid-job, anything else as Beam gives it.
+    """
+    result: Any = None
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except grpc.RpcError as error:
+        with contextlib.suppress(OSError, StageError):
+            cancel_jobs(profile, _tag(work))
+        raise StageError(
+            f"the connection to Beam's job server at {profile.job_server} was lost; finished work is kept: "
+            "see that the cluster runs, then run the same command again"
+        ) from error
+    except BaseException:
+        with contextlib.suppress(OSError, StageError):
+            cancel_jobs(profile, _tag(work))
+        raise
