@@ -10,10 +10,8 @@ from rich.progress import (
     BarColumn,
     Progress,
     ProgressColumn,
-    SpinnerColumn,
     Task,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
@@ -43,7 +41,7 @@ class _Rate(ProgressColumn):
         rows = task.fields.get("rows", 0)
         elapsed = task.elapsed or 0.0
         rate = f"{rows / elapsed:,.0f}/s" if rows and elapsed else ""
-        return Text(f"{rows:>9,} docs {rate:>9}")
+        return Text(f"{rows:>8,} docs {rate:>7}", no_wrap=True)
 
 
 class TerminalReporter:
@@ -57,22 +55,20 @@ class TerminalReporter:
     def step(self, stage: str, step: str, units: int, size: int) -> Iterator["_Display"]:
         label = stage if step in (stage, "documents", "decisions", "mixture", "clusters") else f"{stage}: {step}"
         progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description:<24}"),
-            BarColumn(bar_width=28),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[units]}"),
+            # Fits 80 columns: nothing wraps.
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=10),
+            TextColumn("{task.percentage:>3.0f}%"),
             _Rate(),
-            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
             TextColumn("left"),
-            TimeRemainingColumn(),
             console=self._console,
             transient=True,
             disable=self._quiet or not self._console.is_terminal,
         )
         with progress:
-            task = progress.add_task(label, total=max(size, 1), rows=0, units=f"0/{units}")
-            yield _Display(self, progress, task, label, units, max(size, 1))
+            task = progress.add_task(label, total=max(size, 1), rows=0)
+            yield _Display(self, progress, task, label, max(size, 1))
 
     def remark(self, text: str) -> None:
         if not self._quiet:
@@ -85,14 +81,11 @@ class TerminalReporter:
 
 
 class _Display:
-    def __init__(
-        self, reporter: TerminalReporter, progress: Progress, task: Any, label: str, units: int, size: int
-    ) -> None:
+    def __init__(self, reporter: TerminalReporter, progress: Progress, task: Any, label: str, size: int) -> None:
         self._reporter = reporter
         self._progress = progress
         self._task = task
         self._label = label
-        self._units = units
         self._size = size
         self._next_line = LOG_PERIOD_S
 
@@ -101,7 +94,6 @@ class _Display:
             self._task,
             completed=min(totals.bytes, self._size),
             rows=totals.rows,
-            units=f"{totals.units}/{self._units}",
         )
         task = self._progress.tasks[0]
         elapsed = task.elapsed or 0.0
