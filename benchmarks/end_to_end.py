@@ -133,7 +133,7 @@ def _notes(few: int) -> list[str]:
         "algok: `extract` and `filter` with their defaults: every page of every language is extracted, and all signals "
         "are measured. It splits words and judges by the page's language, so what the two keep is not the same.",
         f"Start-up: the cost of {few} pages less their share. Lost: pages that ended in an error or at a time limit "
-        "(datatrove: 1 s of wall-clock time; algok: 10 s of CPU time).",
+        "(10 s: of wall-clock time for datatrove, of CPU time for algok).",
         "Where there is more than one round: median (smallest-largest).",
         "Memory: resident sizes sampled ten times a second; a page shared by two processes counts twice.",
     ]

@@ -31,7 +31,7 @@ from algok.pipeline.jobs import Quiet, RunOptions
 from algok.pipeline.recipe import Recipe, parse_recipe
 from algok.pipeline.run import STAGES
 from algok.pipeline.stages.base import Context, run_stage
-from algok.transforms import shuffle
+from algok.transforms import dedup_tables, shuffle
 from algok.transforms.storage import AtomicFile
 from benchmarks.machine import describe
 from benchmarks.measure import Peak, measure, phase
@@ -107,9 +107,22 @@ def _count_shuffled() -> list[int]:
     return total
 
 
-def _child(crawl: Path, work: Path, files: int, tokens: int, sample_mb: float, workers: int) -> None:
+def _scale_limits(partition_mb: float) -> None:
+    """Partitions of the shuffle of about this size in this process, and half of it buffered by its writer, twice of it
+    held by the caches of deduplication: the proportions as shipped."""
+    partition = int(partition_mb * 1_000_000)
+    shuffle.partitions_for.__defaults__ = (partition,)
+    shuffle.ShuffleRows.__init__.__kwdefaults__["flush_bytes"] = partition // 2
+    dedup_tables.Cache.__init__.__defaults__ = (2 * partition,)
+
+
+def _child(
+    crawl: Path, work: Path, files: int, tokens: int, sample_mb: float, workers: int, partition_mb: float | None
+) -> None:
     """Run all stages in this process and print what each cost as JSON."""
     logging.basicConfig(level=logging.ERROR)
+    if partition_mb:
+        _scale_limits(partition_mb)
     shutil.rmtree(work, ignore_errors=True)
     chosen = sorted(crawl.glob("crawl/*.warc.gz"))[:files]
     context = Context(
@@ -141,6 +154,7 @@ def _run(given: argparse.Namespace, crawl: Path, factor: int) -> Size:
     command = [sys.executable, "-m", "benchmarks.growth", "--child", str(files), "--work", str(work)]
     command += ["--crawl", str(crawl), "--tokens", str(pages * given.tokens_per_page)]
     command += ["--sample-mb", str(given.sample_mb), "--workers", str(given.workers)]
+    command += ["--partition-mb", str(given.partition_mb)] if given.partition_mb else []
     usage = measure(command)
     shutil.rmtree(work, ignore_errors=True)
     stages = {
@@ -272,6 +286,18 @@ def _bars(sizes: list[Size]) -> list[Bar]:
     return bars
 
 
+def _limits(partition_mb: float | None) -> str:
+    if partition_mb is None:
+        return (
+            "Limits as shipped: 134 MB a partition of the shuffle, 67 MB buffered, 268 MB cached by deduplication. No "
+            "size here reaches them, and memory rises until it does; `--partition-mb` scales them down to the crawl."
+        )
+    return (
+        f"Limits scaled down to the crawl: {partition_mb:g} MB a partition of the shuffle, half of it buffered, twice "
+        "of it cached by deduplication, which are the proportions as shipped (134 MB a partition)."
+    )
+
+
 def _settings(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="time per document and memory as the crawl grows")
     parser.add_argument("--pages", type=int, default=2_000, help="pages at 1 x; default: %(default)s")
@@ -279,6 +305,7 @@ def _settings(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1, help="worker processes; default: %(default)s")
     parser.add_argument("--tokens-per-page", type=int, default=500, help="token budget; default: %(default)s")
     parser.add_argument("--sample-mb", type=float, default=1.0, help="tokenizer's sample; default: %(default)s")
+    parser.add_argument("--partition-mb", type=float, help="size of a partition of the shuffle; default: as shipped")
     parser.add_argument("--work", type=Path, default=_ROOT / "work" / "benchmarks" / "growth")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true", help="500 pages at 1 x; 1, 2 and 4 x")
@@ -308,7 +335,15 @@ def main(arguments: list[str] | None = None) -> Result | None:
     given = _settings(arguments)
     given.work = given.work.resolve()
     if given.child:
-        _child(given.crawl, given.work, given.child, given.tokens, given.sample_mb, given.workers)
+        _child(
+            given.crawl,
+            given.work,
+            given.child,
+            given.tokens,
+            given.sample_mb,
+            given.workers,
+            given.partition_mb,
+        )
         return None
     factors = [int(factor) for factor in given.factors.split(",")]
     if factors != sorted(set(factors)) or factors[0] < 1 or len(factors) < 2:
@@ -324,9 +359,11 @@ def main(arguments: list[str] | None = None) -> Result | None:
     tables, bars = summarize(sizes)
     chosen = ["--quick"] if given.quick else ["--pages", str(given.pages), "--factors", given.factors]
     chosen += ["--workers", str(given.workers)] if given.workers != 1 else []
+    chosen += ["--partition-mb", f"{given.partition_mb:g}"] if given.partition_mb else []
     result = Result(
-        benchmark="growth",
-        title="Growth: the whole line on ever larger crawls",
+        benchmark="growth_limits" if given.partition_mb else "growth",
+        title="Growth: the whole line on ever larger crawls"
+        + (f", shuffle partitions of {given.partition_mb:g} MB" if given.partition_mb else ""),
         command=shlex.join(["python", "-m", "benchmarks.growth", *chosen]),
         date=datetime.date.today().isoformat(),
         machine=machine,
@@ -337,7 +374,9 @@ def main(arguments: list[str] | None = None) -> Result | None:
             f"{given.workers} worker(s) of the local runner. Token budget {given.tokens_per_page} a page; tokenizer "
             f"sample at most {given.sample_mb:g} MB and shards of 1 MB at every size.",
             "A further page is what the next size has more: start-up and the tokenizer's training cancel out.",
-            "Memory: resident sizes sampled ten times a second. The process also holds Beam's in-process runner.",
+            "Memory: resident sizes sampled ten times a second. One process runs all stages and Beam's in-process "
+            "runner, so a stage's peak includes what earlier ones left.",
+            _limits(given.partition_mb),
             "Bytes shuffled: rows written by the columnar shuffle (LZ4) over all pages of the crawl.",
         ],
         measured=[msgspec.to_builtins(size) for size in sizes],
