@@ -208,7 +208,10 @@ class _Tables:
                 self._token.append((number, _joined(token)))
             wholes += whole
             tokens += token
-        self._any_whole = _joined(wholes or ["(?!)"])
+        # "^" in a search is tried at every position, in a match only at the first.
+        starts = [one[1:] for one in wholes if one.startswith("^")]
+        self._any_start = re.compile("|".join(dict.fromkeys(starts)) or "(?!)").match
+        self._any_whole = _joined([one for one in wholes if not one.startswith("^")] or ["(?!)"])
         self._any_token = _joined(tokens or ["(?!)"])
         self._seen: dict[str, tuple[int, ...]] = {}
 
@@ -227,7 +230,7 @@ class _Tables:
                     seen[token] = found
             if found:
                 numbers.update(found)
-        if self._whole and self._any_whole(value):
+        if self._whole and (self._any_start(value) or self._any_whole(value)):
             numbers.update([number for number, search in self._whole if search(value)])
         numbers.update([number for number, test in self._always if test.holds(value)])
         if numbers and self._verify:

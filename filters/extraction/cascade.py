@@ -25,6 +25,7 @@ class Cascade:
     def __init__(self, options: ExtractOptions) -> None:
         from trafilatura import core, external, settings, xpaths
 
+        external.jt_stoplist_init()  # 0.2 s, here and not on the clock of the first page that needs it
         self._core: Any = core
         self._compare: Any = external.compare_extraction
         self._justext: Any = external.justext_rescue

@@ -41,7 +41,7 @@ _NEEDED = {
         *("prune_unwanted_nodes", "trafilatura_sequence", "tree_cleaning"),
         *("ESCALATION_ACCEPT_RATIO", "ESCALATION_JUSTEXT_RATIO", "ESCALATION_MAX_LENGTH", "ESCALATION_PAGE_SHARE"),
     ),
-    "external": ("compare_extraction", "justext_rescue"),
+    "external": ("compare_extraction", "jt_stoplist_init", "justext_rescue"),
     "baseline": ("BASIC_CLEAN_XPATH",),
     "settings": ("Extractor",),
     "xpaths": _LISTS,
