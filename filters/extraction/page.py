@@ -10,6 +10,7 @@ from algok.filters.extraction.checks import repair_early_end
 from algok.filters.extraction.engine import Engine, make_engine
 from algok.filters.extraction.messages import Page, PageResult
 from algok.filters.extraction.options import ExtractOptions
+from algok.filters.extraction.prepare import drop_scripts
 from algok.filters.extraction.quick import QUICK_CHARS, quick_text
 from algok.filters.extraction.signals import measure, visible_chars
 from algok.filters.extraction.text import clean_text
@@ -68,6 +69,7 @@ class PageKernel:
         if tree is None:
             result.rejected, result.detail = "empty", "no element in the page"
             return result
+        drop_scripts(tree)
         total = measure(tree, html, result)
         text = self._engine(tree, html, page.url, total)
         result.boilerplate_ratio = min(1.0, max(0.0, 1 - visible_chars(text) / total)) if total else 0.0

@@ -6,7 +6,7 @@ from lxml import etree
 
 from algok.filters.extraction.markdown import code_text
 
-__all__ = ["prepare"]
+__all__ = ["drop_scripts", "prepare"]
 
 #: Class tokens of the column with line numbers: Hexo, Rouge (Jekyll), Pygments, Chroma (Hugo), highlight.js.
 _GUTTERS = frozenset(
@@ -17,6 +17,17 @@ _GUTTERS = frozenset(
 #: Class tokens of the other column.
 _CODE_CELLS = frozenset(("code", "rouge-code", "highlight", "hljs-ln-code", "blob-code"))
 _TEX = etree.XPath('.//*[local-name()="annotation"][contains(@encoding, "tex") or contains(@encoding, "TeX")]')
+
+
+def drop_scripts(tree: Any) -> None:
+    """Remove scripts and styles in place, but for those that hold text: JSON-LD and TeX.
+
+    They are half of the bytes of a page, and every later step would copy or read them.
+    """
+    for element in list(tree.iter("script", "style")):
+        kind = element.get("type") or ""
+        if element.tag == "style" or not (kind == "application/ld+json" or kind.startswith("math/tex")):
+            _replace_by_text(element, "")
 
 
 def prepare(tree: Any, *, formulas: bool = True) -> None:
@@ -154,6 +165,9 @@ def _replace_by_text(element: Any, text: str) -> None:
     if parent is None:
         return
     text += element.tail or ""
+    if not text:
+        parent.remove(element)
+        return
     previous = element.getprevious()
     if previous is None:
         parent.text = (parent.text or "") + text

@@ -23,12 +23,12 @@ __all__ = ["KNOWN_VERSIONS", "install", "supported", "uninstall"]
 
 #: First and first-not version of trafilatura whose inner names and output were compared.
 KNOWN_VERSIONS = ((2, 3), (2, 4))
-#: Lists of expressions that extraction (not metadata) uses.
+#: Lists of expressions that extraction (not metadata) uses, those of comments and of the precision mode left out:
+#: every test costs a little on every page.
 _LISTS = (
     "BODY_XPATH",
     "DISCARD_IMAGE_ELEMENTS",
     "OVERALL_DISCARD_XPATH",
-    "PRECISION_DISCARD_XPATH",
     "RAW_TREE_PRUNE_XPATH",
     "REMOVE_COMMENTS_AND_LISTS_XPATH",
     "REMOVE_COMMENTS_XPATH",
