@@ -92,8 +92,8 @@ class Cascade:
     def _rescued(self, tree: Any, found: tuple[Any, str], options: Any, total: int) -> tuple[Any, str]:
         """Steps 3 and 4 of trafilatura's cascade: the baseline for a very short text, recall mode for a small one.
 
-        Recall mode is left to the slow way: on the pages that are not sent there it changes no score, and costs a seventh
-        of the time.
+        Recall mode is left to the slow way: on the pages that are not sent there it changes no score, and costs a
+        seventh of the time.
         """
         core = self._core
         body, text = found
