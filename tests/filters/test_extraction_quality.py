@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 
+from algok.filters.charset import decode
 from algok.filters.extraction.messages import Page
 from algok.filters.extraction.options import ExtractOptions
 from algok.filters.extraction.page import PageKernel
-from tests.filters.plain_decoder import decode
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "extraction_quality.py"
 
