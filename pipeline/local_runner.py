@@ -70,7 +70,7 @@ def _supervised(call: Callable[[], Any]) -> None:
         threading.Thread(target=body, daemon=True).start()
         ended.wait()
     finally:
-        threading.excepthook = report
+        threading.excepthook = _without_channels(report) if deaths else report
     for args in others if not deaths else ():
         report(args)
     if failures:
@@ -81,6 +81,16 @@ def _supervised(call: Callable[[], Any]) -> None:
             f"a worker process was killed ({deaths[0]}), perhaps for want of memory; finished work is kept: "
             "run the same command again, with fewer --workers if it happens again"
         )
+
+
+def _without_channels(report: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A thread hook for what is left of a job that was given up: that its channels fail is no news."""
+
+    def on_thread_error(args: Any) -> None:
+        if not isinstance(args.exc_value, grpc.RpcError):
+            report(args)
+
+    return on_thread_error
 
 
 def _end_workers() -> None:
