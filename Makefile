@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast lint types bench clean
+.PHONY: help install demo test test-fast test-flink lint types bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -31,7 +31,10 @@ flink-down: install  ## stop that cluster
 
 test: install  ## lint, types and all tests
 	$(MAKE) --no-print-directory lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not flink"
+
+test-flink: install  ## the tests on a real Flink cluster (Java 17; Maven the first time)
+	$(BIN)/python -m pytest tests/integration
 
 test-fast: install  ## the tests of under two minutes in all
 	$(BIN)/python -m pytest -m "not slow" -n 2

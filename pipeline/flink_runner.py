@@ -1,8 +1,11 @@
 """Jobs on a Flink cluster: a short profile instead of ten Beam options, and no job of a killed client left running."""
 
 import contextlib
+import re
 import socket
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from algok.errors import RecipeError, StageError
 from algok.pipeline.cluster.control import rest_get
 from algok.pipeline.cluster.layout import default_home
 
-__all__ = ["FlinkProfile", "flink_pipeline", "is_flink", "load_profile", "run_on_flink"]
+__all__ = ["FlinkProfile", "flink_pipeline", "is_flink", "load_profile", "root_cause", "run_on_flink"]
 
 #: How long a cancelled job may take to end.
 _CANCEL_S = 60.0
@@ -78,6 +81,8 @@ def _options(profile: FlinkProfile, workers: int, args: list[str]) -> PipelineOp
         f"--environment_config={environment}",
         f"--parallelism={profile.parallelism or workers}",
         f"--sdk_worker_parallelism={profile.workers_per_task_manager}",
+        # Otherwise `pip freeze` runs before each job, for seconds, to log what is installed here.
+        "--experiments=disable_logging_submission_environment",
     ]
     if profile.stuck_minutes:
         options.append(f"--element_processing_timeout_minutes={profile.stuck_minutes}")
@@ -140,20 +145,51 @@ def cancel_jobs(profile: FlinkProfile, tag: str) -> int:
 def run_on_flink(pipeline: beam.Pipeline, profile: FlinkProfile, work: str) -> None:
     """Run to the end. The job is cancelled when the client is interrupted.
 
-    Raises ``StageError`` when the cluster is lost in mid-job, anything else as Beam gives it.
+    Raises ``StageError`` when the cluster is lost in mid-job or the job fails, but for errors of algok inside of a
+    worker: those come as Beam gives them, and ``run_job`` finds them.
     """
-    result: Any = None
+    with _quiet_threads():
+        try:
+            pipeline.run().wait_until_finish()
+        except BaseException as error:
+            with contextlib.suppress(OSError, StageError):
+                cancel_jobs(profile, _tag(work))
+            if isinstance(error, grpc.RpcError):
+                raise StageError(
+                    f"the connection to Beam's job server at {profile.job_server} was lost; finished work is kept: "
+                    "see that the cluster runs, then run the same command again"
+                ) from error
+            if isinstance(error, RuntimeError) and "algok.errors." not in str(error):
+                raise StageError(
+                    f"the Flink job failed: {root_cause(str(error))}; finished work is kept: see the dashboard at "
+                    f"{profile.flink_master}, then run the same command again"
+                ) from error
+            raise
+
+
+def root_cause(text: str) -> str:
+    """The line of a Java or Python traceback that says what happened.
+
+    >>> root_cause("Job failed\\n\\tat a.B\\nCaused by: java.lang.Exception: lost\\n\\tat a.C")
+    'java.lang.Exception: lost'
+    """
+    python = re.findall(r"^(?!java|org|Caused)[\w.]+(?:Error|Exception): .*$", text, re.MULTILINE)
+    java = re.findall(r"Caused by: (.*)$", text, re.MULTILINE)
+    lines = python or java or text.strip().splitlines() or ["for a reason that Flink does not tell"]
+    return str(lines[-1])[:500]
+
+
+@contextlib.contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Beam reads job messages in a thread that dies with a traceback when the job server is gone."""
+    report = threading.excepthook
+
+    def on_thread_error(args: Any) -> None:
+        if not isinstance(args.exc_value, grpc.RpcError):
+            report(args)
+
+    threading.excepthook = on_thread_error
     try:
-        result = pipeline.run()
-        result.wait_until_finish()
-    except grpc.RpcError as error:
-        with contextlib.suppress(OSError, StageError):
-            cancel_jobs(profile, _tag(work))
-        raise StageError(
-            f"the connection to Beam's job server at {profile.job_server} was lost; finished work is kept: "
-            "see that the cluster runs, then run the same command again"
-        ) from error
-    except BaseException:
-        with contextlib.suppress(OSError, StageError):
-            cancel_jobs(profile, _tag(work))
-        raise
+        yield
+    finally:
+        threading.excepthook = report

@@ -153,9 +153,7 @@ def publish(folder: str, files: list[FileReceipt], **fields: Any) -> Manifest:
     encoded = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1)
     atomic_bytes(join(folder, NAME), encoded + b"\n")
     keep = {f.path for f in relative} | {FILES, NAME}
-    stale = [
-        found.path for found in list_tree(folder) if found.path[len(folder) :].lstrip("/") not in keep
-    ]
+    stale = [found.path for found in list_tree(folder) if found.path[len(folder) :].lstrip("/") not in keep]
     delete(stale)
     return manifest
 
