@@ -1,5 +1,6 @@
 """One page from bytes to text: decode, repair, parse, measure, extract. Runs in the child process."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -41,6 +42,7 @@ _PARSER = etree.HTMLParser(
 _PARSER.set_element_class_lookup(etree.ElementDefaultClassLookup(element=lxml_html.HtmlElement))
 #: What XML 1.0 cannot carry; lxml raises on it. Tab, line feed and carriage return stay.
 _INVALID = bytes([*range(0x9), 0xB, 0xC, *range(0xE, 0x20)])
+_REFERENCE = re.compile(rb"&#(?:[xX]([0-9a-fA-F]{1,8})|([0-9]{1,8}));?")
 
 
 class PageKernel:
@@ -63,7 +65,7 @@ class PageKernel:
         if not page.html:
             return self._finish(result, clean_text(decoded.text))
         html = repair_early_end(decoded.text)
-        encoded = html.encode("utf-8", "replace").translate(None, _INVALID)
+        encoded = xml_bytes(html)
         result.html_bytes = len(encoded)
         tree = parse(encoded)
         if tree is None:
@@ -84,6 +86,23 @@ class PageKernel:
         else:
             result.text = text
         return result
+
+
+def xml_bytes(html: str) -> bytes:
+    """A page in UTF-8 without what XML cannot carry, as it stands or as a character reference.
+
+    >>> xml_bytes("a\\x01b\\ufffe&#1;&#xD800;&#65;")
+    b'ab&#65;'
+    """
+    encoded = html.encode("utf-8", "replace").translate(None, _INVALID)
+    encoded = encoded.replace(b"\xef\xbf\xbe", b"").replace(b"\xef\xbf\xbf", b"")
+    return _REFERENCE.sub(_valid_reference, encoded) if b"&#" in encoded else encoded
+
+
+def _valid_reference(match: "re.Match[bytes]") -> bytes:
+    code = int(match[1], 16) if match[1] else int(match[2])
+    valid = code in (0x9, 0xA, 0xD) or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code <= 0x10FFFF
+    return match[0] if valid else b""
 
 
 def parse(encoded: bytes) -> Any | None:

@@ -14,6 +14,7 @@ from algok.schema import OUTCOMES
 from tests.filters.test_extraction import DECODER, PAGE, batch, identity, record
 from tests.filters.test_extraction_text import HEXO, KOREAN_BLOG, ROUGE
 
+CONTROLS = ("&#1;", "&#xD800;", "&#xFFFE;", "&#65535;", "\x01", "\ufffe", "\uffff", "&#x0;", "&#11;")
 REASONS = {None, "empty", "timeout", "memory", "depth", "links", "size"}
 SEEDS = [page.encode() for page in (PAGE, KOREAN_BLOG, HEXO, ROUGE)]
 JUNK = [
@@ -59,6 +60,12 @@ def check(one: PageExtractor, pages: list[bytes]) -> None:
         if row["outcome"] == "kept":
             assert row["text"]
             row["text"].encode("utf-8")
+
+
+@pytest.mark.parametrize("where", ["<p>", "<title>", 'class="', "</p>"])
+def test_characters_that_xml_cannot_carry(one: PageExtractor, where: str) -> None:
+    pages = [seed.replace(where.encode(), where.encode() + c.encode()) for seed in SEEDS for c in CONTROLS]
+    check(one, pages)
 
 
 @given(st.lists(mutations(), min_size=1, max_size=6))
