@@ -23,7 +23,7 @@ from algok.pipeline.manifest import (
     require_manifest,
 )
 from algok.pipeline.recipe import Recipe
-from algok.pipeline.steps import StepResult, run_units
+from algok.pipeline.steps import OnTally, StepResult, run_units
 from algok.transforms.annotate import Kernel, Source
 from algok.transforms.sinks import FileReceipt, Output
 from algok.transforms.storage import delete, is_local, join, remove_leftovers, remove_tree
@@ -65,6 +65,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         source: Source,
         kernels: list[Kernel],
         outputs: tuple[Output, ...],
+        on_tally: OnTally | None = None,
     ) -> StepResult:
         """Run a step of units in the stage's folder."""
         return run_units(
@@ -78,6 +79,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             outputs=outputs,
             options=self.options if stage == "extract" else self.light(sum(unit.size for unit in units)),
             reporter=self.reporter,
+            on_tally=on_tally,
         )
 
     def light(self, size: int) -> RunOptions:
