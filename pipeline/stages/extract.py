@@ -119,7 +119,9 @@ class Extract:
     def _configuration(self, context: Context) -> dict[str, Any]:
         """Recipe values that change rows; batch and split sizes do not."""
         section = context.recipe.extract
+        gate = {"gate": msgspec.to_builtins(section.gate), "seed": context.recipe.seed} if section.gate.active else {}
         return {
+            **gate,
             "max_record_mb": section.max_record_mb,
             "pages": msgspec.to_builtins(section.pages),
             "language_model": checksum(find_model(section.language_model)),
@@ -133,6 +135,7 @@ class Extract:
             max_record_bytes=section.max_record_mb * 1_000_000,
             split_bytes=max(1, int(section.split_mb * 1_000_000)),
         )
+        model = find_model(section.language_model)
         # The key of a unit has no part of the other inputs, so that a new file leaves the units of old ones done.
         step = digest(["extract", self.format, self._configuration(context)])
         records = _Records()
@@ -143,8 +146,8 @@ class Extract:
             self._units(context, read),
             RecordSource(options=read),
             [
-                ExtractPages(options=section.pages),
-                IdentifyLanguage(model=find_model(section.language_model)),
+                ExtractPages(options=section.pages, gate=section.gate, model=model, seed=context.recipe.seed),
+                IdentifyLanguage(model=model),
                 MeasureSignals(),
             ],
             extract_outputs(),
