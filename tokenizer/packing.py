@@ -39,9 +39,9 @@ class Packing:
     ``start``: int32, position in the sequence. ``first``: int64[sequences + 1], first placement of each sequence.
     Empty documents have no placement.
 
-    Totals: ``tokens``, ``padding`` (tokens of padding), ``cut_documents`` (longer than a sequence),
-    ``cut_tokens`` (tokens of those), ``scattered_documents`` (those whose last part is not behind the others), ``concatenation_cuts`` (documents that plain concatenation in the same order
-    would cut), ``documents``.
+    Totals: ``tokens``, ``padding`` (tokens of padding), ``cut_documents`` (longer than a sequence), ``cut_tokens``
+    (tokens of those), ``scattered_documents`` (those whose last part is not behind the others),
+    ``concatenation_cuts`` (documents that plain concatenation in the same order would cut), ``documents``.
     """
 
     sequence_length: int
