@@ -80,9 +80,16 @@ def lookup_hash(name: str) -> int:
 def token_outputs() -> tuple[Output, ...]:
     """Sizes and token ids of every document of the unit, in two tables of the same rows."""
     return (
-        Output(table="lengths", schema=LENGTHS, select=_lengths, required=True),
+        Output(table="lengths", schema=LENGTHS, select=_lengths, sums=_sizes, required=True),
         Output(table="tokens", schema=TOKENS, select=_ids, required=True),
     )
+
+
+def _sizes(batch: pa.RecordBatch) -> dict[str, int]:
+    """Bytes and tokens of one copy of each document by language."""
+    table = pa.table({name: batch.column(name) for name in ("language", "bytes", "tokens")})
+    rows = table.group_by("language").aggregate([("bytes", "sum"), ("tokens", "sum")]).to_pylist()
+    return {f"{name} {row['language']}": row[f"{name}_sum"] for row in rows for name in ("bytes", "tokens")}
 
 
 def _lengths(batch: pa.RecordBatch) -> pa.RecordBatch:

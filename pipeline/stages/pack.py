@@ -1,5 +1,6 @@
 """Stage 6, pack: the mixture as token ids, best-fit packed into sequences, in Arrow shards."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -158,8 +159,12 @@ def _details(context: Context, info: ShardInfo, results: list[ShardResult], part
         "waste": sums["padding"] / max(1, sums["sequences"] * info.sequence_length),
         "sequence_length": info.sequence_length,
         "shards": len(results),
-        # What look-ups need to compute the shard of a document; see algok.tokenizer.lookup.
-        "placement": {"seed": context.recipe.seed, "partitions": partitions},
+        # From these a look-up computes the shards that can hold a document; see pipeline.shards.folder.
+        "placement": {
+            "seed": context.recipe.seed,
+            "partitions": partitions,
+            "most_copies": math.ceil(context.recipe.mix.max_copies),
+        },
         "tokens_by_bucket": dict(sorted(buckets.items())),
         "tokenizer_sha256": info.tokenizer_sha256,
         "vocab_size": info.vocab_size,

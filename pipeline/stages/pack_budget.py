@@ -71,6 +71,11 @@ def take_budget(context: Context, stage: str, encoded: StepResult, sequence_leng
                 "tokens": recipe.tokens,
                 "languages": msgspec.to_builtins(languages),
                 "buckets": msgspec.to_builtins(buckets),
+                # What mix.tokens_per_byte should have been.
+                "tokens_per_byte": {
+                    language: round(encoded.sums[f"tokens {language}"] / max(1, encoded.sums[f"bytes {language}"]), 4)
+                    for language in sorted({bucket[0] for bucket in available})
+                },
             }
         },
     )
