@@ -19,6 +19,8 @@ __all__ = ["FEW", "BucketBudget", "LanguageBudget", "compare", "languages_of", "
 
 #: Copies at a boundary that are looked at one by one.
 FEW = 4_096
+#: Part of a sequence that a bucket may miss without a look for shorter documents.
+SLACK = 1 / 64
 _EVERYTHING = 2**63
 
 #: {bucket: int64[2, bins]} for the digit after ``heads``; see ``transforms.pack_budget.SumDigits``.
@@ -83,8 +85,8 @@ def meet(
 ) -> dict[Bucket, BucketRule]:
     """The copies that give each bucket what it is due, in the order of copies.
 
-    ``first_digits`` is ``sum_digits(None)``. A copy that would overshoot ends the choice when less than a sequence is
-    missing; otherwise it is passed over, as only a document of more than a sequence can be.
+    ``first_digits`` is ``sum_digits(None)``. A copy that would overshoot is passed over for later, shorter ones until
+    less than ``SLACK`` of a sequence is missing, so that many buckets add up to the whole budget too.
     """
     rules: dict[Bucket, BucketRule] = {}
     #: bucket -> known digits, their value, tokens still due from there on.
@@ -124,7 +126,7 @@ def _boundary(begin: int, copies: list[Copy], missing: int, sequence_length: int
             taken.append(one)
             continue
         left_out = place if left_out is None else left_out
-        if missing < sequence_length:
+        if missing < max(1, sequence_length * SLACK):
             break
     below = left_out if left_out is not None else copies[-1][0] if copies else begin
     # What is taken before ``below`` need not be named; everything there is.

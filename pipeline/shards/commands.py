@@ -65,8 +65,8 @@ def list_(folder: Path, as_json: bool) -> None:
         _dump(summary)
         return
     click.echo(
-        f"{summary['tokens']:,} tokens in {summary['sequences']:,} sequences of {summary['sequence_length']:,}, "
-        f"{summary['shards']:,} shards\n"
+        f"{summary['tokens']:,} tokens in {summary['sequences']:,} sequences of {summary['sequence_length']:,}; "
+        f"shards: {summary['shards']:,}\n"
         f"padding: {summary['padding']:,} tokens ({100 * summary['waste']:.3f} %)\n"
         f"cut: {summary['cut_documents']:,} documents, longer than a sequence, of {summary['cut_tokens']:,} tokens; "
         f"{summary['cut_documents'] - summary['scattered_documents']:,} in adjacent sequences\n"
