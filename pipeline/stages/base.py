@@ -42,6 +42,7 @@ __all__ = [
     "package_versions",
     "run_stage",
     "stage_status",
+    "unit_of",
 ]
 
 
@@ -252,13 +253,13 @@ def document_units(context: Context, *, decisions: bool, selection: tuple[str, s
 
     def by_unit(stage: str, table: str) -> dict[str, FileReceipt]:
         files = read_files(context.folder(stage), require_manifest(context.work, stage, "any"), table)
-        return {_unit_of(f.path): f for f in files}
+        return {unit_of(f.path): f for f in files}
 
     decided = by_unit("filter", "decisions") if decisions else {}
     selected = by_unit(*selection) if selection else {}
     units = []
     for file in documents:
-        unit = _unit_of(file.path)
+        unit = unit_of(file.path)
         body: dict[str, Any] = {"documents": file.path, "rows": file.rows}
         inputs = [file.checksum]
         if decisions:
@@ -273,5 +274,6 @@ def document_units(context: Context, *, decisions: bool, selection: tuple[str, s
     return units
 
 
-def _unit_of(path: str) -> str:
+def unit_of(path: str) -> str:
+    """The unit's key in the name of one of its files."""
     return path.rsplit("/", 1)[-1].removesuffix(".parquet")
