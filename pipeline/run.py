@@ -67,7 +67,7 @@ def run_line(
 
 
 def _reach_storage(context: Context) -> None:
-    """Beam takes storage options (such as ``--s3_endpoint_url``) from a job; the driver lists files before the first."""
+    """Beam takes storage options (``--s3_endpoint_url``, …) from a job; the driver lists files before the first one."""
     FileSystems.set_options(PipelineOptions(list(context.options.beam_args)))
 
 

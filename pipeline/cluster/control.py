@@ -111,9 +111,15 @@ def _config(home: Home, options: ClusterOptions, rpc_port: int, rest_port: int) 
         # that hangs, and generous: on a machine that is busy with other things a live one may be late.
         "heartbeat.interval": 3000,
         "heartbeat.timeout": 60000,
-        "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": 3,
-        "restart-strategy.fixed-delay.delay": "2 s",
+        # Five tries in a row over half a minute: the first ones may still go to a TaskManager that is dead. Not a fixed
+        # number for the whole job: one that runs for days outlives more deaths than that.
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.backoff-multiplier": 2.0,
+        "restart-strategy.exponential-delay.max-backoff": "16 s",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff": 5,
+        "restart-strategy.exponential-delay.jitter-factor": 0.0,
         "cluster.registration.error-delay": 1000,
         "slot.request.timeout": 60000,
         "slotmanager.redundant-taskmanager-num": 0,
