@@ -195,6 +195,7 @@ def run_stage(stage: Stage, context: Context, *, force: bool = False) -> Done:
         context.reporter.remark(f"{stage.name}: {why}")
         clock = timed()
         result = stage.run(context, key)
+        remove_leftovers(folder)  # of workers that died while the runner went on without them
         if stage.balance != "none":
             check_balance(stage.name, result.ledger, by_language=stage.balance == "language")
         if stage.reads:
