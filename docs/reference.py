@@ -23,6 +23,7 @@ TABLES = {
     "EDITS": "`dedup/edits`",
     "MIXTURE": "`mix/mixture`",
     "SAMPLE": "`train-tokenizer/sample`",
+    "PACKED": "`pack/packed`",
     "LEDGER": "the `ledger` of every `manifest.json`",
 }
 

@@ -14,6 +14,7 @@ from algok.errors import AlgokError, RecipeError
 from algok.pipeline.cluster.commands import cluster
 from algok.pipeline.console import TerminalReporter, print_summary, terminal
 from algok.pipeline.dedup_commands import StageGroup, add_dedup_commands
+from algok.pipeline.shards.commands import shards
 
 __all__ = ["main"]
 
@@ -202,6 +203,7 @@ for _name, _text in _STAGES.items():
 
 
 cli.add_command(cluster)
+cli.add_command(shards)
 
 
 @cli.command("demo-crawl")
