@@ -118,7 +118,7 @@ class _Edits:
     """What is taken out of a unit's texts; small: the ranges of one documents file."""
 
     def __init__(self, path: str) -> None:
-        table = _whole(path, ["row", "doc_id", "start", "end"])
+        table = read_whole(path, ["row", "doc_id", "start", "end"])
         self._path = path
         self._ids = table["doc_id"]
         self._row, self._start, self._end = (table[n].to_numpy().astype(np.int64) for n in ("row", "start", "end"))

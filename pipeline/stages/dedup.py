@@ -123,7 +123,7 @@ class Dedup:
 
     def _edits(self, context: Context, plan: Plan, step: str, own: list[Unit], options: DedupOptions) -> StepResult:
         if not list_files(plan.table("repeats", "*.arrow")):
-            return StepResult(files=[], counts=[], read={}, tallies={}, sums={})
+            return StepResult(files=[], counts=[], read={}, sums={}, units=0)
         source = EditRows(folder=plan.folder, options=options)
         return context.units(self.name, "edits", step, own, source, [], edit_outputs())
 
@@ -197,7 +197,7 @@ def _earlier(path: str, options: DedupOptions) -> Manifest:
         raise StageError(
             f"dedup.earlier: the store in {path} has format {store['format']}, this version reads {STORE_FORMAT}"
         )
-    ours = msgspec.to_builtins(options.minhash)
+    ours = msgspec.json.decode(msgspec.json.encode(options.minhash))  # as the manifest's were read
     if store["minhash"] != ours:
         raise RecipeError(
             f"dedup.earlier: the store in {path} was made with dedup.minhash = {store['minhash']}, this recipe "
