@@ -99,6 +99,15 @@ def test_later_stages_read_the_texts_without_their_edits(first: tuple[Path, list
     assert sum(line.bytes for line in ledger) == sum(row["bytes"] for row in mixture.values())
 
 
+def test_the_curve_of_the_bands_is_told(first: tuple[Path, list[tuple[str, str]]]) -> None:
+    manifest = load_manifest(str(first[0] / "dedup"))
+    assert manifest is not None
+    bands = manifest.details["bands"]
+    curve = dict(map(tuple, bands["recall"]))
+    assert curve[0.8] == pytest.approx(1 - (1 - 0.8 ** bands["rows"]) ** bands["bands"], abs=1e-4)
+    assert sorted(curve.values()) == list(curve.values())
+
+
 def test_a_host_that_loses_nearly_everything_raises_an_alarm(first: tuple[Path, list[tuple[str, str]]]) -> None:
     manifest = load_manifest(str(first[0] / "dedup"))
     assert manifest is not None
