@@ -69,7 +69,11 @@ class Run:
         _, errors = self.client.communicate(timeout=END_S)
         return self.client.returncode, errors
 
-    def again(self) -> None:
+    def start_again(self) -> None:
+        """The same command."""
         self.client = self._start()
+
+    def again(self) -> None:
+        self.start_again()
         status, errors = self.end()
         assert status == 0, errors
