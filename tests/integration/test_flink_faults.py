@@ -22,7 +22,7 @@ from algok.pipeline.cluster.layout import Home
 from algok.pipeline.jobs import RunOptions, run_job
 from algok.transforms.receipts import CollectLines, read_lines
 from tests.integration.conftest import OPTIONS, Reference, small_disk
-from tests.integration.flink_run import AT_WORK_S, Run, flink_jobs, newest_job, only, process, python_workers
+from tests.integration.flink_run import AT_WORK_S, Run, flink_jobs, newest_job, only, process, profile, python_workers
 from tests.integration.hanging import hang_once
 from tests.pipeline.line import assert_same, outcome, recipe_text
 
@@ -225,16 +225,6 @@ def test_a_full_temporary_disk_of_flink_loses_nothing(run: Run, cluster: Home, r
 
 def recipe_of(run: Run) -> Path:
     return run.work.parent / "recipe.toml"
-
-
-def profile(home: Home, folder: Path, **limits: float) -> str:
-    """A profile of one's own for the cluster of the tests, as users of another cluster write it."""
-    found = home.read_addresses()
-    lines = [f'flink_master = "{found.rest}"', f'job_server = "{found.job_server}"', f'worker_command = "{found.boot}"']
-    lines += [f"{name} = {value}" for name, value in limits.items()]
-    path = folder / "profile.toml"
-    path.write_text("\n".join(lines))
-    return f"flink:{path}"
 
 
 def test_a_worker_that_is_stopped_is_noticed_and_ended(
