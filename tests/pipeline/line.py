@@ -19,7 +19,7 @@ TABLES = {
     "dedup": ("clusters",),
     "mix": ("mixture",),
     "train-tokenizer": ("sample",),
-    "pack": ("index",),
+    "pack": ("packed", "index", "lookup"),
 }
 
 RECIPE = """
