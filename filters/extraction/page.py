@@ -12,7 +12,6 @@ from algok.filters.extraction.engine import Engine, make_engine
 from algok.filters.extraction.messages import Page, PageResult
 from algok.filters.extraction.options import ExtractOptions
 from algok.filters.extraction.prepare import drop_scripts
-from algok.filters.extraction.quick import QUICK_CHARS, quick_text
 from algok.filters.extraction.signals import measure, visible_chars
 from algok.filters.extraction.text import clean_text
 
@@ -52,11 +51,6 @@ class PageKernel:
         self._decode = decoder
         self._options = options
         self._engine: Engine = make_engine(options)
-
-    def quick(self, page: Page) -> PageResult:
-        """The cheap text of a page, for a gate; nothing else is filled."""
-        decoded = self._decode(page.payload, page.http_charset)
-        return PageResult(text=quick_text(decoded.text) if page.html else clean_text(decoded.text)[:QUICK_CHARS])
 
     def extract(self, page: Page) -> PageResult:
         """Main text and signals of a page, or the step that failed or the rule that rejected it."""

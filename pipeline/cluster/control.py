@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from algok.errors import StageError
+from algok.pipeline.cluster.boot import LOG
 from algok.pipeline.cluster.layout import Addresses, ClusterOptions, Home
 from algok.pipeline.cluster.parts import install_parts, java
 from algok.pipeline.cluster.processes import end_all, find_started, start_process
@@ -106,12 +107,19 @@ def _config(home: Home, options: ClusterOptions, rpc_port: int, rest_port: int) 
         # Beam's classes are on the class path of the cluster; a copy for each job would fill the metaspace.
         "classloader.resolve-order": "parent-first",
         "classloader.check-leaked-classloader": False,
-        # A lost TaskManager is noticed after 20 s instead of 50; a restart takes what is left of the cluster.
+        # A dead TaskManager is noticed within seconds, when two heartbeats cannot be delivered. The time-out is for one
+        # that hangs, and generous: on a machine that is busy with other things a live one may be late.
         "heartbeat.interval": 3000,
-        "heartbeat.timeout": 20000,
-        "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": 3,
-        "restart-strategy.fixed-delay.delay": "2 s",
+        "heartbeat.timeout": 60000,
+        # Five tries in a row over half a minute: the first ones may still go to a TaskManager that is dead. Not a fixed
+        # number for the whole job: one that runs for days outlives more deaths than that.
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.backoff-multiplier": 2.0,
+        "restart-strategy.exponential-delay.max-backoff": "16 s",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff": 5,
+        "restart-strategy.exponential-delay.jitter-factor": 0.0,
         "cluster.registration.error-delay": 1000,
         "slot.request.timeout": 60000,
         "slotmanager.redundant-taskmanager-num": 0,
@@ -127,7 +135,9 @@ def _write_files(home: Home, options: ClusterOptions, rpc_port: int, rest_port: 
     lines = [f"{name}: {json.dumps(value)}\n" for name, value in config.items()]
     (home.conf / "config.yaml").write_text("".join(lines))
     (home.conf / "log4j.properties").write_text(_LOG4J)
-    home.boot.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m algok.pipeline.cluster.boot "$@"\n')
+    home.boot.write_text(
+        f'#!/bin/sh\n{LOG}="{home.logs / "workers.log"}" exec "{sys.executable}" -m algok.pipeline.cluster.boot "$@"\n'
+    )
     home.boot.chmod(home.boot.stat().st_mode | stat.S_IXUSR)
 
 

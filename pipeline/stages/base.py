@@ -23,7 +23,7 @@ from algok.pipeline.manifest import (
     require_manifest,
 )
 from algok.pipeline.recipe import Recipe
-from algok.pipeline.steps import StepResult, run_units
+from algok.pipeline.steps import OnTally, StepResult, run_units
 from algok.transforms.annotate import Kernel, Source
 from algok.transforms.sinks import FileReceipt, Output
 from algok.transforms.storage import delete, is_local, join, remove_leftovers, remove_tree
@@ -66,6 +66,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         source: Source,
         kernels: list[Kernel],
         outputs: tuple[Output, ...],
+        on_tally: OnTally | None = None,
     ) -> StepResult:
         """Run a step of units in the stage's folder."""
         return run_units(
@@ -79,6 +80,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             outputs=outputs,
             options=self.options if stage == "extract" else self.light(sum(unit.size for unit in units)),
             reporter=self.reporter,
+            on_tally=on_tally,
         )
 
     def light(self, size: int) -> RunOptions:
@@ -193,6 +195,7 @@ def run_stage(stage: Stage, context: Context, *, force: bool = False) -> Done:
         context.reporter.remark(f"{stage.name}: {why}")
         clock = timed()
         result = stage.run(context, key)
+        remove_leftovers(folder)  # of workers that died while the runner went on without them
         if stage.balance != "none":
             check_balance(stage.name, result.ledger, by_language=stage.balance == "language")
         if stage.reads:

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import apache_beam as beam
 import msgspec
 
 from algok.dedup.options import DedupOptions
@@ -11,7 +12,8 @@ from algok.pipeline.manifest import require_manifest
 from algok.pipeline.stages.base import Context, Result, digest, document_units
 from algok.schema import KEPT, REJECTED
 from algok.transforms.dedup import ClusterRows, cluster_outputs, indexed_units, run_dedup
-from algok.transforms.dedup_tables import Plan
+from algok.transforms.dedup_tables import Plan, count_pieces
+from algok.transforms.heartbeat import Progress
 from algok.transforms.shuffle import partitions_for
 from algok.transforms.storage import join, remove_tree
 
@@ -19,6 +21,8 @@ __all__ = ["Dedup", "alarms"]
 
 #: A source with fewer documents than this raises no alarm: its share is chance.
 ALARM_DOCUMENTS = 100
+#: Parts that a step's progress is told in.
+_WHOLE = 1_000
 
 
 def alarms(ledger: list[Line], limit: float) -> list[dict[str, Any]]:
@@ -67,13 +71,26 @@ class Dedup:
             partitions=partitions_for(rows * 32 * options.bands.bands),
             rows=rows,
             key=key,
+            units_count=len(units),
         )
 
         options_here = context.light(sum(unit.size for unit in units))
 
         def run(name: str, build: Any) -> None:
-            with context.reporter.step(self.name, name, len(units), 1):
-                run_job(f"algok-dedup-{name}", build, options_here)
+            pieces = 1
+
+            def counted(pipeline: beam.Pipeline) -> None:
+                nonlocal pieces
+                build(pipeline)
+                pieces = max(1, count_pieces(pipeline))
+
+            with context.reporter.step(self.name, name, len(units), _WHOLE) as display:
+
+                def show(progress: Progress) -> None:
+                    display.update(progress._replace(bytes=_WHOLE * progress.bytes // pieces))
+
+                job = f"algok-dedup-{name}"
+                run_job(job, counted, options_here, progress_folder=plan.folder, on_progress=show)
 
         run_dedup(run, plan, units, options)
         step = digest([self.name, self.format, key])
