@@ -21,7 +21,7 @@ INFO = ShardInfo(tokenizer_sha256="ab" * 32, vocab_size=500, pad_id=PAD, eos_id=
 
 def _shard(path: Path, documents: int = 200) -> tuple[ShardReceipt, dict[bytes, list[int]]]:
     rng = np.random.default_rng(1)
-    lengths = rng.integers(1, 3 * SIZE, documents)
+    lengths = rng.choice([14, 15, 40, 75], documents)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     tokens = rng.integers(4, 500, offsets[-1]).astype(np.uint32)
     tokens[offsets[1:] - 1] = EOS
@@ -67,9 +67,14 @@ def _lists(row: dict[str, Any]) -> None:
     row["doc_id"].append(b"x" * 16)
 
 
+def _lengths(row: dict[str, Any]) -> None:
+    row["doc_length"].append(1)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (_lengths, "doc_length has another number of entries"),
         (_tokens, "a token id outside the vocabulary of 500"),
         (_padding, "something else than padding behind its end"),
         (_length, "its spans do not add up to its length"),
@@ -85,11 +90,8 @@ def test_each_kind_of_damage_is_named_with_its_sequence(
     _shard(tmp_path / "a.arrow")
     table = pa.ipc.open_file(str(tmp_path / "a.arrow")).read_all()
     rows = table.to_pylist()
-    at = next(
-        i
-        for i, r in enumerate(rows)
-        if i > 64 and r["length"] < SIZE and len(r["doc_id"]) > 1 and r["doc_parts"][0] == 1
-    )
+    whole = [r["length"] < SIZE and len(r["doc_id"]) > 1 and r["doc_parts"][0] == 1 for r in rows]
+    at = whole.index(True, 65)  # in the second record batch
     change(rows[at])
     with pa.ipc.new_file(str(tmp_path / "b.arrow"), table.schema) as writer:
         writer.write_table(pa.Table.from_pylist(rows, schema=table.schema), max_chunksize=64)
@@ -110,7 +112,7 @@ def test_documents_are_found_and_put_together(tmp_path: Path) -> None:
     assert find_placements([index], bytes(16)) == []
     doc_id = next(d for d, t in documents.items() if len(t) > SIZE)
     places = find_placements([index], doc_id)
-    with pytest.raises(CorruptionError, match=r"names parts \[0\] of"):
+    with pytest.raises(CorruptionError, match=r"names parts \[\d\] of"):
         read_document(tmp_path, places[:1], doc_id)
     moved = [Placement(shard=p.shard, sequence=(p.sequence + 5) % 100, part=p.part, parts=p.parts) for p in places]
     with pytest.raises(CorruptionError, match="which lacks it"):
@@ -136,7 +138,7 @@ def test_look_ups_read_one_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_indexes_and_shards_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the index .* is missing"):
+    with pytest.raises(InputError, match=r"the index .* is missing"):
         find_placements([tmp_path / "none.parquet"], bytes(16))
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(CorruptionError, match=r"bad\.parquet is damaged"):
@@ -146,3 +148,8 @@ def test_indexes_and_shards_that_are_not_there(tmp_path: Path) -> None:
     _shard(tmp_path / "a.arrow")
     with pytest.raises(InputError, match="there is no 9999"):
         open_shard(tmp_path / "a.arrow").sequence(9999)
+    table = pa.ipc.open_file(str(tmp_path / "a.arrow")).read_all().drop_columns("doc_id")
+    with pa.ipc.new_file(str(tmp_path / "c.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(CorruptionError, match=r"c\.arrow has other columns than a shard"):
+        open_shard(tmp_path / "c.arrow")
