@@ -16,6 +16,7 @@ from algok.pipeline.cli import cli
 from algok.pipeline.manifest import load_manifest
 from algok.pipeline.shards.folder import open_pack
 from algok.tokenizer.lookup import open_shard, read_document
+from algok.transforms.storage import checksum
 
 pytestmark = pytest.mark.slow
 
@@ -200,6 +201,15 @@ def test_verify_finds_damage(copied: Path) -> None:
     assert f"has {len(data) - 1:,} bytes, not {len(data):,}" in result.output
     assert "index/shard-00000.parquet: is missing" in result.output
     assert "2 of " in result.output
+
+
+def test_the_list_of_checksums_names_every_file(finished: Finished) -> None:
+    """In the format of ``xxhsum -H128 --check``: checksum, two spaces, path."""
+    folder = finished[0] / "pack"
+    lines = [line.split("  ", 1) for line in (folder / "XXH128SUMS").read_text().splitlines()]
+    assert all(checksum(str(folder / path)) == value for value, path in lines)
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files == {path for _, path in lines} | {"XXH128SUMS", "manifest.json", "files.parquet"}
 
 
 def test_verify_counts_the_tokens_of_the_manifest(copied: Path) -> None:
