@@ -129,7 +129,7 @@ def _checksums(folder: str, files: list[FileReceipt]) -> FileReceipt:
 def _partitions(context: Context, info: ShardInfo, taken: StepResult) -> int:
     width = info.token_type.bit_width // 8
     tokens = sum(count for name, count in taken.sums.items() if name.startswith("tokens "))
-    return partitions_for(width * tokens, context.recipe.pack.shard_mb * 1_000_000)
+    return partitions_for(width * tokens, round(context.recipe.pack.shard_mb * 1_000_000))
 
 
 def _read(line: str, read: ReadTokens) -> Iterator[pa.RecordBatch]:
