@@ -156,7 +156,12 @@ def _run(kind: str, side: str, number: int, given: argparse.Namespace, crawl: Pa
     command = [sys.executable, "-m", "benchmarks.flink", "--kind", kind, "--side", side, "--crawl", str(crawl)]
     command += ["--work", str(work), "--synthetic", str(pages), "--task-manager-mb", str(given.task_manager_mb)]
     usage = measure(command, environment={HOME_VARIABLE: str(given.home)})
-    print(f"{kind} pages, round {number + 1}: {side}: {usage.cpu_s:.1f} CPU s", file=sys.stderr, flush=True)
+    stage = usage.output["stages"]["extract"]["cpu_s"]
+    print(
+        f"{kind} pages, round {number + 1}: {side}: {usage.cpu_s:.1f} CPU s, of it extract {stage:.1f}",
+        file=sys.stderr,
+        flush=True,
+    )
     return msgspec.convert({**usage.output, "side": side, "round": number}, Side)
 
 
@@ -236,7 +241,7 @@ def _kinds(sides: dict[str, Side]) -> list[str]:
 def _settings(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Flink beside the local runner")
     parser.add_argument("--crawl", type=Path, default=_ROOT.parent / "shared" / "data" / "mini_crawl")
-    parser.add_argument("--pages", type=int, default=3_000, help="real pages; default: %(default)s")
+    parser.add_argument("--pages", type=int, default=6_000, help="real pages; default: %(default)s")
     parser.add_argument("--synthetic", type=int, default=32_000, help="16 x the demo's crawl; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=2, help="on the real pages; default: %(default)s")
     parser.add_argument(

@@ -1,6 +1,7 @@
 """Jobs on a Flink cluster: a short profile instead of ten Beam options, and no job of a killed client left running."""
 
 import contextlib
+import logging
 import re
 import socket
 import threading
@@ -187,15 +188,22 @@ def root_cause(text: str) -> str:
 
 @contextlib.contextmanager
 def _quiet_threads() -> Iterator[None]:
-    """Beam reads job messages in a thread that dies with a traceback when the job server is gone."""
+    """Beam reads job messages in a thread that dies with a traceback when the job server is gone. It also logs errors
+    of the job, tracebacks and all, which come as exceptions as well."""
     report = threading.excepthook
+    root = logging.getLogger()
+
+    def not_of_beam(record: logging.LogRecord) -> bool:
+        return not record.pathname.endswith("portable_runner.py")
 
     def on_thread_error(args: Any) -> None:
         if not isinstance(args.exc_value, grpc.RpcError):
             report(args)
 
     threading.excepthook = on_thread_error
+    root.addFilter(not_of_beam)
     try:
         yield
     finally:
+        root.removeFilter(not_of_beam)
         threading.excepthook = report

@@ -100,8 +100,11 @@ class FilterRecipe(_Section, frozen=True):
 class DedupRecipe(DedupOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Exact, then MinHash-LSH with verified pairs; see ``dedup.options.DedupOptions`` for the other keys."""
 
-    #: A source that loses more than this share to deduplication raises an alarm in the summary and the report.
+    #: A source or host that loses more than this share to deduplication raises an alarm in the summary and the report.
     alarm_share: Share = 0.5
+    #: Work folders (or their dedup folders) of earlier crawls with a signature store, relative to the recipe: what they
+    #: have is removed here. The store of the newest one holds those before it, when it named them.
+    earlier: tuple[str, ...] = ()
 
 
 class MixRecipe(_Section, frozen=True):
@@ -300,4 +303,5 @@ def _resolve(recipe: Recipe, base: Path) -> Recipe:
     extract = recipe.extract
     if extract.language_model:
         extract = msgspec.structs.replace(extract, language_model=absolute(extract.language_model))
-    return msgspec.structs.replace(recipe, sources=sources, tokenizer=tokenizer, extract=extract)
+    dedup = msgspec.structs.replace(recipe.dedup, earlier=tuple(absolute(path) for path in recipe.dedup.earlier))
+    return msgspec.structs.replace(recipe, sources=sources, tokenizer=tokenizer, extract=extract, dedup=dedup)

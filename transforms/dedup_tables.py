@@ -66,9 +66,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     #: For the progress display.
     units_count: int = 0
+    #: Index of the first unit that is a file of an earlier crawl's store, and the shingles that it has of a text.
+    first_store: int = (1 << 31) - 1
+    store_shingles: int = 0
 
     def table(self, *parts: str) -> str:
         return join(self.folder, *parts)
+
+    @property
+    def first_stored(self) -> int:
+        """Nodes from here on are of earlier crawls."""
+        return self.first_store << 32
 
 
 def nodes_of(index: int, rows: npt.NDArray[Any]) -> I64:

@@ -20,8 +20,9 @@ __all__ = ["LOG", "SIGN_OF_LIFE", "SILENT", "STUCK", "main", "supervise"]
 #: the descriptor that the worker writes to.
 SILENT, STUCK, LOG = "ALGOK_SILENT_SECONDS", "ALGOK_STUCK_SECONDS", "ALGOK_WORKER_LOG"
 SIGN_OF_LIFE = "ALGOK_SIGN_OF_LIFE"
-#: Seconds between two looks at the TaskManager, and for a worker to end when it is told to.
-PERIOD_S, GRACE_S = 0.5, 5.0
+#: Seconds between two looks at the TaskManager, and for a worker to end when it is told to: it handles no signal, so
+#: only one that is stopped needs longer, and Beam kills this process half a second after it has told it to end.
+PERIOD_S, GRACE_S = 0.5, 0.2
 DEFAULT_SILENT_S = 300.0
 
 

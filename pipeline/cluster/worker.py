@@ -8,8 +8,10 @@ the sign of life that the watch waits for stops when an element takes too long.
 
 import argparse
 import contextlib
+import ctypes
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -35,6 +37,7 @@ _LOG = logging.getLogger(__name__)
 _TIMEOUT_S = 60
 #: Seconds between two signs of life.
 _PERIOD_S = 1.0
+_PR_SET_PDEATHSIG = 1
 
 
 def worker_environment(worker_id: str, info: "beam_provision_api_pb2.ProvisionInfo", control: str) -> dict[str, str]:
@@ -95,7 +98,10 @@ def main() -> None:
     parser.add_argument("--provision_endpoint", required=True)
     parser.add_argument("--control_endpoint", default="")
     arguments, _ = parser.parse_known_args()
-    # A worker without its TaskManager must not go on writing beside the one that takes over.
+    # A worker without its TaskManager must not go on writing beside the one that takes over. The kernel ends it, even
+    # when it is stopped (Linux); the thread is for a watch that was gone before this line, and for other systems.
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with grpc.insecure_channel(arguments.provision_endpoint) as channel:
         call = grpc.intercept_channel(channel, _WorkerId(arguments.id))

@@ -67,8 +67,9 @@ def input_files(source: SourceRecipe) -> list[Found]:
             lines = [line.decode().strip() for line in file]
         patterns += [line for line in lines if line and not line.startswith("#")]
     found: dict[str, Found] = {}
-    for pattern in patterns:
-        matches = list_files(pattern)
+    with ThreadPoolExecutor(LISTERS) as pool:  # a line of a file list is a request of its own on an object store
+        listed = list(pool.map(list_files, patterns))
+    for pattern, matches in zip(patterns, listed, strict=True):
         if not matches:
             what = "no file matches" if any(c in pattern for c in "*?[") else "there is no file"
             raise InputError(f"source {source.name}: {what} {pattern}; paths in a recipe are relative to its folder")
@@ -94,7 +95,7 @@ class Extract:
 
     name = "extract"
     after: tuple[str, ...] = ()
-    format = 1
+    format = 2
     packages: tuple[str, ...] = ("trafilatura", "lxml", "resiliparse", "fasttext", "faust-cchardet")
     reads = ""
     shows: tuple[str, ...] = ()

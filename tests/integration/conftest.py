@@ -65,6 +65,8 @@ def cluster() -> Iterator[Home]:
     os.environ[HOME_VARIABLE] = str(home.root)
     os.environ["PYTHONPATH"] = str(REPOSITORY)  # workers load DoFns of the tests
     cluster_down(home)  # of a session that was killed
+    while home.temporary.is_mount():
+        subprocess.run(["umount", "--lazy", str(home.temporary)], check=True)
     with contextlib.ExitStack() as stack:
         if os.geteuid() == 0:
             with contextlib.suppress(pytest.skip.Exception):  # one test needs it; that one says so

@@ -37,6 +37,20 @@ def python_workers(home: Home) -> list[psutil.Process]:
     return [child for child in children if "algok.pipeline.cluster.worker" in " ".join(child.cmdline())]
 
 
+def profile(home: Home, folder: Path, job_server: str = "", **limits: float) -> str:
+    """A profile of one's own for the cluster of the tests, as users of another cluster write it."""
+    found = home.read_addresses()
+    lines = [
+        f'flink_master = "{found.rest}"',
+        f'job_server = "{job_server or found.job_server}"',
+        f'worker_command = "{found.boot}"',
+    ]
+    lines += [f"{name} = {value}" for name, value in limits.items()]
+    path = folder / "profile.toml"
+    path.write_text("\n".join(lines))
+    return f"flink:{path}"
+
+
 def only(result: dict[str, Any], last: str) -> dict[str, Any]:
     """The part of a whole run's outcome that a run up to ``last`` has."""
     names = [stage.name for stage in STAGES]
@@ -69,7 +83,11 @@ class Run:
         _, errors = self.client.communicate(timeout=END_S)
         return self.client.returncode, errors
 
-    def again(self) -> None:
+    def start_again(self) -> None:
+        """The same command."""
         self.client = self._start()
+
+    def again(self) -> None:
+        self.start_again()
         status, errors = self.end()
         assert status == 0, errors

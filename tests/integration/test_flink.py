@@ -1,8 +1,14 @@
 """The line on a real Flink cluster: the local runner's bytes at any parallelism, readable names, loopback only."""
 
+import contextlib
+import socket
+import subprocess
+import sys
+import time
 import urllib.request
 from pathlib import Path
 
+import apache_beam as beam
 import psutil
 import pytest
 
@@ -10,11 +16,12 @@ from algok.errors import StageError
 from algok.pipeline.cluster.control import cluster_status, cluster_up, rest_get
 from algok.pipeline.cluster.layout import Home
 from algok.pipeline.cluster.processes import find_started
-from algok.pipeline.jobs import Quiet, RunOptions
+from algok.pipeline.jobs import Quiet, RunOptions, run_job
 from algok.pipeline.run import STAGES, run_line
 from algok.pipeline.stages.base import Context
+from algok.transforms.receipts import CollectLines, read_lines
 from tests.integration.conftest import MINI_PAGES, OPTIONS, Reference
-from tests.integration.flink_run import flink_jobs
+from tests.integration.flink_run import AT_WORK_S, flink_jobs, newest_job, profile
 from tests.pipeline.line import assert_same, outcome, recipe_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.flink, pytest.mark.timeout(1500)]
@@ -51,6 +58,33 @@ def test_all_stages_give_the_bytes_of_the_local_runner(
     names = " ".join(vertex["name"] for vertex in vertices)
     for step in ("ReadUnits", "SkipDone", "ReadBatches", "ExtractPages", "MeasureSignals", "WriteUnits", "Receipts"):
         assert step in names
+
+
+def test_a_job_server_for_a_cluster_of_ones_own(cluster: Home, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "algok.pipeline.cli", "cluster", "job-server", "--home", str(cluster.root)]
+    command += ["--flink-master", cluster.read_addresses().rest, "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + AT_WORK_S
+        while time.monotonic() < deadline and server.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.2)
+        lines = tmp_path / "lines"
+        options = RunOptions(runner=profile(cluster, tmp_path, f"127.0.0.1:{port}"), work=str(tmp_path))
+
+        def build(pipeline: beam.Pipeline) -> None:
+            _ = pipeline | "Words" >> beam.Create(["쌀", "겨"]) | CollectLines(str(lines))
+
+        run_job("algok-test-server", build, options)
+        assert sorted(read_lines(str(lines))) == ["겨", "쌀"]
+        assert newest_job(cluster)["name"].startswith("algok-test-server-")
+    finally:
+        server.kill()
+        server.wait()
 
 
 def test_everything_listens_on_loopback_only(cluster: Home) -> None:

@@ -1,5 +1,6 @@
 """Every kind of death in mid-job on a real Flink cluster: the same bytes by itself, or by the same command again."""
 
+import contextlib
 import shutil
 import signal
 import time
@@ -21,7 +22,7 @@ from algok.pipeline.cluster.layout import Home
 from algok.pipeline.jobs import RunOptions, run_job
 from algok.transforms.receipts import CollectLines, read_lines
 from tests.integration.conftest import OPTIONS, Reference, small_disk
-from tests.integration.flink_run import Run, flink_jobs, newest_job, only, process, python_workers
+from tests.integration.flink_run import AT_WORK_S, Run, flink_jobs, newest_job, only, process, profile, python_workers
 from tests.integration.hanging import hang_once
 from tests.pipeline.line import assert_same, outcome, recipe_text
 
@@ -62,6 +63,10 @@ def ledger(work: Path, stage: str) -> list[object]:
     manifest = load_manifest(str(work / stage))
     assert manifest is not None
     return sorted(manifest.ledger)
+
+
+def state(home: Home, job: str) -> str:
+    return next(found["state"] for found in flink_jobs(home) if found["jid"] == job)
 
 
 def kill_task_manager(home: Home) -> None:
@@ -149,12 +154,22 @@ def test_a_lost_service_is_an_error_and_the_same_command_repairs_it(
 def test_the_job_of_a_killed_client_is_cancelled_by_the_same_command(
     run: Run, cluster: Home, reference: Reference
 ) -> None:
-    left = newest_job(cluster)
+    left = newest_job(cluster)["jid"]
+    held = python_workers(cluster)  # so that the job does not end by itself before the command comes
+    for worker in held:
+        worker.suspend()
     run.client.send_signal(signal.SIGKILL)
     run.client.communicate()
-    run.again()
-    states = {job["jid"]: job["state"] for job in flink_jobs(cluster)}
-    assert states[left["jid"]] == "CANCELED"
+    run.start_again()
+    deadline = time.monotonic() + AT_WORK_S
+    while state(cluster, left) == "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for worker in held:
+        with contextlib.suppress(psutil.Error):
+            worker.resume()
+    status, errors = run.end()
+    assert status == 0, errors
+    assert state(cluster, left) == "CANCELED"
     check(run, reference)
 
 
@@ -212,16 +227,6 @@ def recipe_of(run: Run) -> Path:
     return run.work.parent / "recipe.toml"
 
 
-def profile(home: Home, folder: Path, **limits: float) -> str:
-    """A profile of one's own for the cluster of the tests, as users of another cluster write it."""
-    found = home.read_addresses()
-    lines = [f'flink_master = "{found.rest}"', f'job_server = "{found.job_server}"', f'worker_command = "{found.boot}"']
-    lines += [f"{name} = {value}" for name, value in limits.items()]
-    path = folder / "profile.toml"
-    path.write_text("\n".join(lines))
-    return f"flink:{path}"
-
-
 def test_a_worker_that_is_stopped_is_noticed_and_ended(
     recipe: Path, cluster: Home, reference: Reference, tmp_path: Path
 ) -> None:
@@ -236,7 +241,8 @@ def test_a_worker_that_is_stopped_is_noticed_and_ended(
     assert status == 0, errors
     assert restarts(cluster, job["jid"])
     assert "no sign of life" in (cluster.logs / "workers.log").read_text()
-    assert not any(worker.is_running() for worker in stopped)
+    _, alive = psutil.wait_procs(stopped, timeout=30)
+    assert not alive, "a stopped worker is still there"
     check(run, reference)
 
 
