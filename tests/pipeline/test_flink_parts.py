@@ -112,7 +112,8 @@ class TestParts:
         """A Maven that fetches another file of the right name."""
         maven = tmp_path / "mvn"
         maven.write_text(
-            '#!/bin/sh\nfor a in "$@"; do case $a in -DoutputDirectory=*) echo x > ${a#*=}/gson-2.11.0.jar;; esac; done\n'
+            '#!/bin/sh\nfor a in "$@"; do\n'
+            "case $a in -DoutputDirectory=*) echo x > ${a#*=}/gson-2.11.0.jar;; esac\ndone\n"
         )
         maven.chmod(0o755)
         monkeypatch.setattr(parts.shutil, "which", lambda name: str(maven))
