@@ -13,6 +13,7 @@ from algok import __version__
 from algok.errors import AlgokError, RecipeError
 from algok.pipeline.cluster.commands import cluster
 from algok.pipeline.console import TerminalReporter, print_summary, terminal
+from algok.pipeline.tokenizer_cli import tokenizer
 
 __all__ = ["main"]
 
@@ -195,6 +196,7 @@ for _name, _text in _STAGES.items():
 
 
 cli.add_command(cluster)
+cli.add_command(tokenizer)
 
 
 @cli.command("demo-crawl")

@@ -77,7 +77,7 @@ class TrainOptions:
     vocab_size: int = 102_400
     prune_from: int | None = None
     superwords: bool = True
-    digits: str = "triples"
+    digits: str = "joined"
     character_coverage: float = 0.9995
     special_tokens: tuple[str, ...] = DEFAULT_SPECIAL_TOKENS
     reserved_tokens: int = 32
@@ -169,7 +169,7 @@ def train(
             threads=options.threads,
             progress=tell,
         )
-    vocabulary = _choose(candidates, lines, options, tell)
+    vocabulary, uses = _choose(candidates, lines, options, tell)
     tell("write", 0.0)
     digest = vocabulary.save(out_dir / "tokenizer.model")
     (out_dir / "tokenizer.vocab").write_text(_vocab_text(vocabulary), "utf-8")
@@ -179,6 +179,8 @@ def train(
         "special": vocabulary.special(),
         "options": asdict(options),
         "candidates": len(candidates),
+        # Text pieces by their uses in the sample: what is rare here is learnt badly by a model.
+        "uses_below": {str(limit): int((uses < limit).sum()) for limit in (1, 10, 100, 1_000)},
         "sample": {
             "read_documents": spooled.read,
             "read_bytes": spooled.read_bytes,
@@ -217,8 +219,10 @@ def _write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> Lines:
     return Lines(data=np.frombuffer(b"".join(parts), np.uint8), offsets=offsets, owners=np.frombuffer(owners, np.int32))
 
 
-def _choose(candidates: list[str], lines: Lines, options: TrainOptions, tell: Progress) -> Vocabulary:
-    """The vocabulary: fixed pieces, and the candidates that save most tokens."""
+def _choose(
+    candidates: list[str], lines: Lines, options: TrainOptions, tell: Progress
+) -> tuple[Vocabulary, npt.NDArray[np.int64]]:
+    """The vocabulary: fixed pieces, and the candidates that save most tokens; and the uses of its text pieces."""
     control = options.control_pieces()
     taken = {*_CORE, *control, *(f"<0x{b:02X}>" for b in range(256))}
     widths = (1, 2, 3) if options.digits in ("triples", "joined") else (1,)
@@ -261,7 +265,7 @@ def _choose(candidates: list[str], lines: Lines, options: TrainOptions, tell: Pr
     types[len(head) : len(head) + 256] = BYTE
     all_costs = np.zeros(len(types), np.int32)
     all_costs[len(head) + 256 :] = costs
-    return Vocabulary(pieces=(*head, *byte_pieces, *chosen), costs=all_costs, types=types)
+    return Vocabulary(pieces=(*head, *byte_pieces, *chosen), costs=all_costs, types=types), uses
 
 
 def _frequency_costs(uses: npt.NDArray[np.int64], weight: float) -> npt.NDArray[np.int32]:
