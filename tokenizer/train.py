@@ -29,7 +29,16 @@ from algok.tokenizer.prune import Lines, worth
 from algok.tokenizer.sample import Sample, SampleFile, spool
 from algok.tokenizer.segment import Trie, build_trie
 
-__all__ = ["DEFAULT_SPECIAL_TOKENS", "DIGIT_RULES", "TrainOptions", "TrainedTokenizer", "train"]
+__all__ = [
+    "DEFAULT_SPECIAL_TOKENS",
+    "DIGIT_RULES",
+    "TrainOptions",
+    "TrainedTokenizer",
+    "choose",
+    "propose",
+    "train",
+    "write_lines",
+]
 
 DIGIT_RULES = ("triples", "joined", "single", "free")
 
@@ -156,20 +165,10 @@ def train(
         tell("sample", 0.0)
         spooled = spool(sample, Path(folder, "sample"), max_bytes=options.max_sample_bytes, seed=options.seed)
         lines_file = Path(folder, "lines")
-        lines = _write_lines(spooled, lines_file, options.max_line_bytes)
+        lines = write_lines(spooled, lines_file, options.max_line_bytes)
         tell("sample", 1.0)
-        candidates = bpe_pieces(
-            lines_file,
-            size=options.prune_from or 2 * options.vocab_size,
-            coverage=options.character_coverage,
-            superwords=options.superwords,
-            join_digits=options.digits in ("joined", "free"),
-            max_piece_chars=options.max_piece_chars,
-            max_line_bytes=options.max_line_bytes + 4,
-            threads=options.threads,
-            progress=tell,
-        )
-    vocabulary, uses = _choose(candidates, lines, options, tell)
+        candidates = propose(lines_file, options, tell)
+    vocabulary, uses = choose(candidates, lines, options, tell)
     tell("write", 0.0)
     digest = vocabulary.save(out_dir / "tokenizer.model")
     (out_dir / "tokenizer.vocab").write_text(_vocab_text(vocabulary), "utf-8")
@@ -194,7 +193,22 @@ def train(
     return TrainedTokenizer(model=out_dir / "tokenizer.model", sha256=digest, pieces=len(vocabulary), manifest=manifest)
 
 
-def _write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> Lines:
+def propose(lines_file: Path, options: TrainOptions, tell: Progress) -> list[str]:
+    """Candidate pieces for the lines of a file, most valuable first, in SentencePiece's spelling."""
+    return bpe_pieces(
+        lines_file,
+        size=options.prune_from or 2 * options.vocab_size,
+        coverage=options.character_coverage,
+        superwords=options.superwords,
+        join_digits=options.digits in ("joined", "free"),
+        max_piece_chars=options.max_piece_chars,
+        max_line_bytes=options.max_line_bytes + 4,
+        threads=options.threads,
+        progress=tell,
+    )
+
+
+def write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> Lines:
     """Write the sample line by line for the trainer; returns the lines without their line breaks."""
     parts: list[bytes] = []
     owners = array("i")
@@ -219,7 +233,7 @@ def _write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> Lines:
     return Lines(data=np.frombuffer(b"".join(parts), np.uint8), offsets=offsets, owners=np.frombuffer(owners, np.int32))
 
 
-def _choose(
+def choose(
     candidates: list[str], lines: Lines, options: TrainOptions, tell: Progress
 ) -> tuple[Vocabulary, npt.NDArray[np.int64]]:
     """The vocabulary: fixed pieces, and the candidates that save most tokens; and the uses of its text pieces."""
