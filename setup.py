@@ -44,8 +44,12 @@ def nested(folder: str) -> list[str]:
     return sorted(".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / folder).rglob("__init__.py"))
 
 
+#: What some commands use when it is there: `algok tokenizer check` and `evaluate --morphemes`.
+EXTRAS = {"hf": ["tokenizers>=0.20,<1"], "morphemes": ["kiwipiepy>=0.20,<1"]}
+
 setup(
     install_requires=REQUIRES,
+    extras_require=EXTRAS,
     packages=["algok", *(f"algok.{name}" for sub in SUBS for name in nested(sub))],
     package_dir={"algok": "src/algok", **{f"algok.{sub}": sub for sub in SUBS}},
     package_data={

@@ -197,8 +197,10 @@ def export(model: Path, folder: Path) -> None:
 
 @tokenizer.command()
 @click.argument("model", type=_FILE)
-@click.argument("texts", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-def check(model: Path, texts: tuple[Path, ...]) -> None:
+@click.argument("texts", nargs=-1, type=click.Path(path_type=Path, exists=True))
+@click.option("--raw", multiple=True, type=click.Path(path_type=Path, exists=True),
+              help="Any file or folder: the round trip of its bytes.")  # fmt: skip
+def check(model: Path, texts: tuple[Path, ...], raw: tuple[Path, ...]) -> None:
     """Encode and decode every text, and compare the ids with sentencepiece's and, if it is installed, tokenizers'.
 
     Ends with status 1 if a text does not come back, or ids differ where docs/tokenizer.md says that they are equal.
@@ -207,7 +209,8 @@ def check(model: Path, texts: tuple[Path, ...]) -> None:
     from algok.tokenizer.texts import text_files
 
     with _reported():
-        result = check_files(model, [file for path in texts for file in text_files(path)])
+        anything = [p for path in raw for p in ([path] if path.is_file() else sorted(path.rglob("*"))) if p.is_file()]
+        result = check_files(model, [file for path in texts for file in text_files(path)], anything)
     for line in result.lines():
         click.echo(line)
     if not result.ok:

@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import sentencepiece
 
+from algok.errors import InputError
 from algok.tokenizer.codec import Codec
 from algok.tokenizer.export import hf_tokenizer
 from algok.tokenizer.model import SPACE
@@ -23,6 +24,9 @@ _EXACT_TOKENS = 200_000
 #: Texts in one batch.
 _BATCH = 256
 
+#: Bytes of a raw file that are encoded at once.
+_BLOCK = 1 << 20
+
 #: Differences that are kept as examples.
 _KEPT = 20
 
@@ -30,10 +34,12 @@ _KEPT = 20
 @dataclass
 class CheckResult:
     """Counts of texts: ``lossy`` ones; those whose ids differ from sentencepiece's or tokenizers' though they should
-    not; ``excused``: left out of the comparison with sentencepiece (a U+2581, lone surrogates, too long)."""
+    not; ``excused``: left out of the comparison with sentencepiece (a U+2581, lone surrogates, too long). ``blocks`` of
+    raw files."""
 
     files: int = 0
     texts: int = 0
+    blocks: int = 0
     bytes: int = 0
     tokens: int = 0
     lossy: int = 0
@@ -50,7 +56,8 @@ class CheckResult:
 
     def lines(self) -> Iterator[str]:
         """The result for people."""
-        yield f"{self.texts:,} texts of {self.files:,} files, {self.bytes:,} bytes, {self.tokens:,} tokens"
+        raw = f" and {self.blocks:,} raw blocks" if self.blocks else ""
+        yield f"{self.texts:,} texts{raw} of {self.files:,} files, {self.bytes:,} bytes, {self.tokens:,} tokens"
         yield f"{self.lossy:,} did not come back"
         yield (
             f"{self.sentencepiece_differs:,} have other ids in sentencepiece; {self.excused:,} not compared "
@@ -63,8 +70,9 @@ class CheckResult:
         yield from self.differences
 
 
-def check_files(model: Path, files: list[Path]) -> CheckResult:
-    """Run the check over the texts of ``files``. Raises InputError for files or a model that cannot be read."""
+def check_files(model: Path, files: list[Path], raw: Sequence[Path] = ()) -> CheckResult:
+    """Run the check over the texts of ``files``, and the round trip over the bytes of the ``raw`` ones, whatever they
+    are. Raises InputError for files or a model that cannot be read."""
     codec = Codec.load(model)
     processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
     hf = _hf(codec)
@@ -77,7 +85,25 @@ def check_files(model: Path, files: list[Path]) -> CheckResult:
                 _check(path, batch, codec, processor, hf, result)
                 batch = []
         _check(path, batch, codec, processor, hf, result)
+    for path in raw:
+        _check_raw(path, codec, result)
     return result
+
+
+def _check_raw(path: Path, codec: Codec, result: CheckResult) -> None:
+    result.files += 1
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                ids = codec.encode_bytes(block)
+                result.blocks += 1
+                result.bytes += len(block)
+                result.tokens += len(ids)
+                if codec.decode_bytes(ids) != block:
+                    result.lossy += 1
+                    _note(result, path, "does not come back", repr(block[:60]))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _hf(codec: Codec) -> Any:

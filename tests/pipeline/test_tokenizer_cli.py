@@ -96,6 +96,17 @@ def test_export_and_check(model: Path, texts: Path) -> None:
     assert "0 have other ids in tokenizers" in done.output
 
 
+def test_check_of_raw_files(model: Path, texts: Path) -> None:
+    folder = texts / "raw"
+    folder.mkdir()
+    (folder / "a").write_bytes(bytes(range(256)) * 5000)
+    (folder / "b").write_bytes("가나다".encode("cp949"))
+    done = invoke("check", model, "--raw", folder, "--raw", model)
+    assert done.exit_code == 0, done.output
+    assert "4 raw blocks of 3 files" in done.output
+    assert "0 did not come back" in done.output
+
+
 def test_check_finds_a_foreign_model(model: Path, texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A codec that loses a character must not pass."""
     from algok.tokenizer.codec import Codec
