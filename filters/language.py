@@ -109,12 +109,24 @@ class LanguageIdentifier:
         ]
         return languages, probabilities
 
+    def guess(self, texts: list[str], most: int) -> list[list[tuple[str, float]]]:
+        """The ``most`` likeliest languages of each text with their probabilities, likeliest first; ``und`` and 0 alone
+        for a text without a word. The texts must be of one line."""
+        labels, scores = self._model.predict(texts, k=most, on_unicode_error="replace")
+        return [
+            [(name.removeprefix(_PREFIX), min(float(p), 1.0)) for name, p in zip(names, ps, strict=True)]
+            if text and len(names)
+            else [(UNDECIDED, 0.0)]
+            for text, names, ps in zip(texts, labels, scores, strict=True)
+        ]
+
     def annotate(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """``documents`` (``schema.DOCUMENTS``) with ``language``, ``language_score`` and ``hangul_share`` filled.
 
-        Rows without text: ``und``, null, null. A text without a letter: ``und``, 0, 0. Hangul overrules the model in
-        two cases: a text of which half or more of the letters are Hangul is ``ko``, and one with less than 1 % of
-        Hangul is never ``ko`` but ``und``. The score of an overruled answer is the share of Hangul, respectively 0.
+        Rows without text keep a language that they have (the gate's), else: ``und``, null, null. A text without a
+        letter: ``und``, 0, 0. Hangul overrules the model in two cases: a text of which half or more of the letters are
+        Hangul is ``ko``, and one with less than 1 % of Hangul is never ``ko`` but ``und``. The score of an overruled
+        answer is the share of Hangul, respectively 0.
         """
         texts = documents.column("text")
         hangul, letters = hangul_shares(texts)
@@ -134,10 +146,11 @@ class LanguageIdentifier:
         languages[denied] = UNDECIDED
         scores[denied] = 0.0
         missing = pc.is_null(texts).to_numpy(zero_copy_only=False)
+        found_before = pc.if_else(pa.array(missing), documents.column("language"), pa.scalar(None, pa.string()))
         return replace_columns(
             documents,
             {
-                "language": pa.array(languages.tolist(), pa.string()),
+                "language": pc.coalesce(found_before, pa.array(languages.tolist(), pa.string())),
                 "language_score": pa.array(scores.astype(np.float32), mask=missing),
                 "hangul_share": pa.array(share.astype(np.float32), mask=missing),
             },

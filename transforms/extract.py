@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,11 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from algok.filters.extraction import ExtractOptions, PageExtractor
+from algok.filters.gate import GateOptions
+from algok.filters.gate.decide import LanguageGate
 from algok.filters.language import LanguageIdentifier
 from algok.filters.packs import builtin_packs
 from algok.filters.reading import ReadOptions, ReadTally, Split, read_split
 from algok.filters.signals import measure
 from algok.schema import DEAD_LETTER, DOCUMENTS, FAILED, KEPT, RECORDS, REJECTED, REJECTED_ROWS
+from algok.transforms.sampling import uniform
 from algok.transforms.sinks import Count, Output, count_rows
 from algok.transforms.storage import open_read
 from algok.transforms.units import Unit
@@ -56,17 +60,27 @@ def _position(batch: pa.RecordBatch, split: Split) -> float:
 
 
 class ExtractPages(msgspec.Struct, frozen=True, kw_only=True):
-    """Records to documents: decoding and main text, in a child process with limits."""
+    """Records to documents: the language gate, then decoding and main text, in a child process with limits.
+
+    ``model`` is the gate's language model, ``seed`` decides what is sampled.
+    """
 
     options: ExtractOptions
+    gate: GateOptions = GateOptions()
+    model: str | None = None
+    seed: int = 0
 
     def load(self) -> "_Extractor":
-        return _Extractor(self.options)
+        return _Extractor(self)
 
 
 class _Extractor:
-    def __init__(self, options: ExtractOptions) -> None:
-        self._extractor = PageExtractor(options)
+    def __init__(self, kernel: ExtractPages) -> None:
+        gate = None
+        if kernel.gate.active:
+            draw = partial(uniform, seed=kernel.seed, purpose="gate")
+            gate = LanguageGate(kernel.gate, LanguageIdentifier(kernel.model), draw)
+        self._extractor = PageExtractor(kernel.options, gate=gate)
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         return self._extractor.extract(batch)

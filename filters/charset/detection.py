@@ -32,6 +32,8 @@ _LEVEL_1 = 13.0
 _LEVEL_2 = 16.0
 _ASTRAL = 12.0
 _MARKS = 11.0
+#: The soft hyphen: a page that has it has it in every long word.
+_HYPHEN = 6.0
 #: Latin script: added for each letter beyond ASCII (about one letter in 10 to 30 is one), and for each that stands
 #: beside another such letter. Other alphabets: added for each place where a letter of theirs touches an ASCII letter,
 #: and for each that stands alone.
@@ -85,9 +87,11 @@ _USUAL_ALPHABET = 7.5
 
 #: Bytes of a page that are scored: some thousand letters decide beyond doubt.
 _SAMPLE = 8192
-# Text between tags and line ends with a byte beyond ASCII. No multi-byte encoding of the web uses < > or line feed as a
-# second byte, so the cuts fall between characters.
-_PIECE = re.compile(rb"[^<>\n\x80-\xff]{0,100}[\x80-\xff][^<>\n]{0,2000}")
+# From a byte beyond ASCII to the end of its line or text between tags. No multi-byte encoding of the web uses < > or
+# line feed as a second byte, so the cuts fall between characters.
+_PIECE = re.compile(rb"[\x80-\xff][^<>\n]{0,2000}")
+#: ASCII bytes taken along in front of it.
+_BEFORE = 100
 
 
 class Guess(NamedTuple):
@@ -105,9 +109,14 @@ class Guess(NamedTuple):
 def sample_of(payload: bytes) -> bytes:
     """Up to 8 KiB of the pieces of text that hold bytes beyond ASCII."""
     parts: list[bytes] = []
-    size = 0
+    size = end = 0
     for match in _PIECE.finditer(payload):
-        part = match[0]
+        start = match.start()
+        # One look backwards a piece: an expression for it would try every position of the page.
+        before = payload[max(end, start - _BEFORE) : start]
+        cut = max(before.rfind(b"<"), before.rfind(b">"), before.rfind(b"\n")) + 1
+        end = match.end()
+        part = payload[start - len(before) + cut : end]
         parts.append(part)
         size += len(part) + 1
         if size >= _SAMPLE:
@@ -149,6 +158,7 @@ def _table(language: str) -> Bits:
     table[0xFFFD] = _REPLACED
     for mark in "\u00a0·…–—‘’“”•©®™°±×§«»£€¥¿¡":
         table[ord(mark)] = _MARKS
+    table[0xAD] = _HYPHEN
     if language in ("ko", "ja", "zh-hans", "zh-hant"):
         table[0x3000:0x3020] = _MARKS
         table[0xFF01:0xFF5F] = _MARKS

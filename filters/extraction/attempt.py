@@ -16,7 +16,6 @@ HARD_FACTOR = 1.25
 class Kernel(Protocol):
     """What is attempted; ``PageKernel`` is one."""
 
-    def quick(self, page: Page) -> PageResult: ...
     def extract(self, page: Page) -> PageResult: ...
 
 
@@ -29,18 +28,18 @@ def interrupt(number: int, frame: FrameType | None) -> None:
     raise PageTimeoutError
 
 
-def attempt(kernel: Kernel, page: Page, *, quick: bool, limit: float | None = None) -> PageResult:
+def attempt(kernel: Kernel, page: Page, *, limit: float | None = None) -> PageResult:
     """The kernel's result for a page, or a failed result; nothing but the end of the process gets out of here.
 
     ``limit`` is CPU seconds; it needs the main thread with ``interrupt`` on SIGPROF and the default on SIGVTALRM.
     """
     try:
         if limit is None:
-            return kernel.quick(page) if quick else kernel.extract(page)
+            return kernel.extract(page)
         try:
             signal.setitimer(signal.ITIMER_VIRTUAL, limit * HARD_FACTOR)
             signal.setitimer(signal.ITIMER_PROF, limit)
-            return kernel.quick(page) if quick else kernel.extract(page)
+            return kernel.extract(page)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)

@@ -60,7 +60,7 @@ def main() -> int:
         del message
         chunk.pages.reverse()
         while chunk.pages:
-            result = attempt(kernel, chunk.pages.pop(), quick=chunk.quick, limit=setup.options.time_limit_s)
+            result = attempt(kernel, chunk.pages.pop(), limit=setup.options.time_limit_s)
             _send(sink, encode(result))
             if result.spent:
                 return 0

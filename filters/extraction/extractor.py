@@ -1,7 +1,7 @@
 """Batches of records to batches of documents: the face of this package."""
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ import xxhash
 
 from algok.filters.extraction.attempt import attempt
 from algok.filters.extraction.checks import refuse
+from algok.filters.extraction.gating import Gate, Verdict
 from algok.filters.extraction.identity import Identity, url_identity
 from algok.filters.extraction.messages import Page, PageResult
 from algok.filters.extraction.options import ExtractOptions
@@ -17,10 +18,7 @@ from algok.filters.extraction.sandbox import DECODER, Sandbox
 from algok.filters.extraction.text import clean_text
 from algok.schema import DOCUMENTS, FAILED, KEPT, REJECTED
 
-__all__ = ["Gate", "PageExtractor"]
-
-#: Asked before extraction: (doc_id, quick text) to ``None`` or the reason to reject the page.
-Gate = Callable[[bytes, str], str | None]
+__all__ = ["PageExtractor"]
 
 #: Media types that are parsed as HTML, and those that are text as they are.
 _HTML = frozenset({"text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"})
@@ -40,9 +38,9 @@ _MEASURED = (
 class PageExtractor:
     """Extracts batches; made once per worker, since its child process takes 0.6 s to start. Not safe for threads.
 
-    ``gate`` sees the quick text of every HTML or plain-text payload before the expensive step; a page for which it
-    returns a reason becomes a rejected row with reason ``language_gate``. ``decoder`` names the charset decoder as
-    ``module:function``; ``identity`` gives document id and host (default: ``algok.filters.url``).
+    ``gate`` is asked about every page of an archive before the expensive step, and about text of WET files; rows of
+    tables are not its business. A page that it gives a reason for becomes a rejected row. ``decoder`` names the
+    charset decoder as ``module:function``; ``identity`` gives document id and host (default: ``algok.filters.url``).
 
     >>> with PageExtractor(ExtractOptions()) as extractor:  # doctest: +SKIP
     ...     documents = extractor.extract(records)
@@ -80,7 +78,8 @@ class PageExtractor:
     def extract(self, records: pa.RecordBatch) -> pa.RecordBatch:
         """Documents of a batch of ``RECORDS``: same number of rows, same order, schema ``DOCUMENTS``.
 
-        content_hash, language, language_score and the text signals are null: later kernels fill them. A bad page is a
+        content_hash, language, language_score (but of rows that the gate rejected) and the text signals are null: later
+        kernels fill them. A bad page is a
         failed or rejected row. Raises ``StageError`` when the child process cannot be started at all.
         """
         rows = _Rows(records, self._identity)
@@ -91,29 +90,28 @@ class PageExtractor:
             if page is not None:
                 todo.append(row)
                 pages.append(page)
+        if self._gate is not None:
+            todo, pages = self._pass_gate(self._gate, rows, todo, pages)
+        todo, pages = rows.refuse(todo, pages, self._options)
         for chosen in _chunks(pages):
-            if self._gate is not None:
-                chosen = self._pass_gate(rows, todo, pages, chosen)
-            if chosen:
-                results = self._runner.run([pages[i] for i in chosen])
-                for i, result in zip(chosen, results, strict=True):
-                    rows.settle(todo[i], result)
+            results = self._runner.run([pages[i] for i in chosen])
+            for i, result in zip(chosen, results, strict=True):
+                rows.settle(todo[i], result)
         return rows.batch()
 
-    def _pass_gate(self, rows: "_Rows", todo: list[int], pages: list[Page], chosen: list[int]) -> list[int]:
-        assert self._gate is not None
+    @staticmethod
+    def _pass_gate(gate: Gate, rows: "_Rows", todo: list[int], pages: list[Page]) -> tuple[list[int], list[Page]]:
+        """The rows and pages that pass; texts of WET files are judged as well, and settled."""
+        texts = rows.archived_texts()
+        asked = [*todo, *(row for row, _ in texts)]
+        verdicts = gate.judge([*pages, *(page for _, page in texts)], [rows.doc_ids[row] for row in asked])
         passed = []
-        for i, quick in zip(chosen, self._runner.run([pages[i] for i in chosen], quick=True), strict=True):
-            row = todo[i]
-            if quick.failed is not None:
-                rows.settle(row, quick)
-                continue
-            why = self._gate(rows.doc_ids[row], quick.text or "")
-            if why is None:
+        for i, (row, verdict) in enumerate(zip(asked, verdicts, strict=True)):
+            if verdict.reason is not None:
+                rows.gated(row, verdict)
+            elif i < len(todo):
                 passed.append(i)
-            else:
-                rows.end(row, REJECTED, "language_gate", why)
-        return passed
+        return [todo[i] for i in passed], [pages[i] for i in passed]
 
 
 def _chunks(pages: Sequence[Page]) -> list[list[int]]:
@@ -138,6 +136,7 @@ class _Rows:
         count = records.num_rows
         self._columns: dict[str, list[Any]] = {name: [None] * count for name in ("text", "title", "detail", "reason")}
         self._columns |= {name: [None] * count for name in ("charset", "charset_source", *_MEASURED)}
+        self._columns |= {name: [None] * count for name in ("language", "language_score")}
         self._columns["outcome"] = [KEPT] * count
         self._columns["replaced"] = [0] * count
         self._payloads = records.column("payload")
@@ -145,6 +144,7 @@ class _Rows:
         get = {name: records.column(name).to_pylist() for name in ("error", "failed_step", "http_status", "media_type")}
         self._errors, self._steps = get["error"], get["failed_step"]
         self._statuses, self._media_types = get["http_status"], get["media_type"]
+        self._kinds = records.column("kind").to_pylist()
         self._charsets = records.column("http_charset").to_pylist()
         self._urls = _strings(records.column("url"))
         self._captured = records.column("captured").cast(pa.int64()).to_pylist()
@@ -180,13 +180,35 @@ class _Rows:
         if not raw.strip():
             self.end(row, REJECTED, "empty", "empty payload")
             return None
-        refused = refuse(raw, options) if html else None
-        if refused is None and not html and len(raw) > options.max_html_bytes:
-            refused = "size", f"{len(raw)} bytes, limit {options.max_html_bytes}"
-        if refused is not None:
-            self.end(row, FAILED, *refused)
+        if len(raw) > options.max_html_bytes:
+            self.end(row, FAILED, "size", f"{len(raw)} bytes, limit {options.max_html_bytes}")
             return None
         return Page(raw, self._charsets[row], html, self._urls[row])
+
+    def refuse(self, todo: list[int], pages: list[Page], options: ExtractOptions) -> tuple[list[int], list[Page]]:
+        """The rows and pages without those that no parser should see, which fail."""
+        passed = []
+        for i, page in enumerate(pages):
+            refused = refuse(page.payload, options) if page.html else None
+            if refused is None:
+                passed.append(i)
+            else:
+                self.end(todo[i], FAILED, *refused)
+        return [todo[i] for i in passed], [pages[i] for i in passed]
+
+    def archived_texts(self) -> list[tuple[int, Page]]:
+        """Rows that are text of an archive, each as a page in UTF-8."""
+        texts, kinds = self._columns["text"], self._kinds
+        return [
+            (row, Page(text.encode("utf-8", "replace"), "utf-8", html=False))
+            for row, text in enumerate(texts)
+            if text is not None and kinds[row] == "conversion"
+        ]
+
+    def gated(self, row: int, verdict: Verdict) -> None:
+        """The gate rejects the row, whose language it tells."""
+        self._set(row, text=None, language=verdict.language, language_score=verdict.score)
+        self.end(row, REJECTED, verdict.reason or "", verdict.detail)
 
     def _pass_text(self, row: int, text: pa.Buffer) -> None:
         raw = text.to_pybytes()
@@ -254,8 +276,8 @@ class _InProcess:
 
     pid = None
 
-    def run(self, pages: Sequence[Page], *, quick: bool = False) -> list[PageResult]:
-        return [attempt(self._kernel, page, quick=quick) for page in pages]
+    def run(self, pages: Sequence[Page]) -> list[PageResult]:
+        return [attempt(self._kernel, page) for page in pages]
 
     def close(self) -> None:
         pass

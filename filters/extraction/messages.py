@@ -26,10 +26,9 @@ class Page(msgspec.Struct, array_like=True):
 
 
 class Chunk(msgspec.Struct, array_like=True):
-    """Pages that go through the pipe together. ``quick`` asks for the cheap text of the gate only."""
+    """Pages that go through the pipe together."""
 
     pages: list[Page]
-    quick: bool = False
 
 
 class PageResult(msgspec.Struct, array_like=True):

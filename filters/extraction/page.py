@@ -12,7 +12,6 @@ from algok.filters.extraction.engine import Engine, make_engine
 from algok.filters.extraction.messages import Page, PageResult
 from algok.filters.extraction.options import ExtractOptions
 from algok.filters.extraction.prepare import drop_scripts
-from algok.filters.extraction.quick import QUICK_CHARS, quick_text
 from algok.filters.extraction.signals import measure, visible_chars
 from algok.filters.extraction.text import clean_text
 
@@ -42,7 +41,11 @@ _PARSER = etree.HTMLParser(
 _PARSER.set_element_class_lookup(etree.ElementDefaultClassLookup(element=lxml_html.HtmlElement))
 #: What XML 1.0 cannot carry; lxml raises on it. Tab, line feed and carriage return stay.
 _INVALID = bytes([*range(0x9), 0xB, 0xC, *range(0xE, 0x20)])
-_REFERENCE = re.compile(rb"&#(?:[xX]([0-9a-fA-F]{1,8})|([0-9]{1,8}));?")
+#: References that may be to one of those, the frequent ones to marks and quotes (&#39; &#8217; &#x27;) left out.
+_REFERENCE = re.compile(
+    rb"&#(?:[xX](0*(?:[0-9a-fA-F]|1[0-9a-fA-F]|[dDfF][0-9a-fA-F]{3}|[0-9a-fA-F]{5,8}))(?![0-9a-fA-F])"
+    rb"|(0*(?:[12]?[0-9]|3[01]|[0-9]{5,8}))(?![0-9]));?"
+)
 
 
 class PageKernel:
@@ -52,11 +55,6 @@ class PageKernel:
         self._decode = decoder
         self._options = options
         self._engine: Engine = make_engine(options)
-
-    def quick(self, page: Page) -> PageResult:
-        """The cheap text of a page, for a gate; nothing else is filled."""
-        decoded = self._decode(page.payload, page.http_charset)
-        return PageResult(text=quick_text(decoded.text) if page.html else clean_text(decoded.text)[:QUICK_CHARS])
 
     def extract(self, page: Page) -> PageResult:
         """Main text and signals of a page, or the step that failed or the rule that rejected it."""

@@ -54,7 +54,7 @@ class Sandbox:
         """Process id of the child, if one is alive."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
-    def run(self, pages: Sequence[Page], *, quick: bool = False) -> list[PageResult]:
+    def run(self, pages: Sequence[Page]) -> list[PageResult]:
         """One result per page, in order; a page that ends the child is one failed result and the rest goes on.
 
         Raises ``StageError`` only when no child can be started at all.
@@ -68,7 +68,7 @@ class Sandbox:
             before = len(results)
             cause = ""
             try:
-                self._write(process, self._encode(Chunk(list(pages[before:]), quick)))
+                self._write(process, self._encode(Chunk(list(pages[before:]))))
                 for result in self._answers(process, len(pages) - before):
                     results.append(result)
                     self._served += 1

@@ -250,29 +250,6 @@ def test_decoder_that_is_not_there_is_an_error_that_helps() -> None:
         one.extract(batch(record()))
 
 
-class TestGate:
-    def test_gated_pages_are_rejected_rows(self) -> None:
-        seen: list[tuple[bytes, str]] = []
-
-        def gate(doc_id: bytes, text: str) -> str | None:
-            seen.append((doc_id, text))
-            return "en at 0.9" if "English" in text else None
-
-        english = record("<html><body><p>English text only.</p></body></html>")
-        rows = batch(record(), english, record("English", media_type="text/plain"), record(http_status=404))
-        with PageExtractor(gate=gate, decoder=DECODER, identity=identity) as one:
-            out = one.extract(rows).to_pylist()
-        assert [outcome(row) for row in out] == [
-            ("kept", None),
-            ("rejected", "language_gate"),
-            ("rejected", "language_gate"),
-            ("rejected", "http_status"),
-        ]
-        assert out[1]["detail"] == "en at 0.9"
-        assert [doc_id for doc_id, _ in seen] == [row["doc_id"] for row in out[:3]]
-        assert PARAGRAPH.strip() in " ".join(seen[0][1].split())
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [("engine", "magic"), ("focus", "all"), ("time_limit_s", 0), ("memory_limit_mb", 1), ("max_depth", 100_000)],

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import html as lxml_html
 
-from algok.filters.extraction import ExtractOptions, quick_text
+from algok.filters.extraction import ExtractOptions
 from algok.filters.extraction.checks import estimate_depth, nesting_depth, refuse, repair_early_end
 from algok.filters.extraction.furniture import drop_furniture
 from algok.filters.extraction.markdown import Style, to_markdown
@@ -262,16 +262,6 @@ def test_clean_text_is_storable_and_stable(text: str) -> None:
     cleaned.encode("utf-8")
     assert not set(cleaned) & set("\0\r\u2028\ufeff\xad")
     assert clean_text(cleaned) == cleaned
-
-
-@pytest.mark.parametrize(
-    "page", ["", "<", "<div>" * 50_000 + "글", body(f"<p>{SENTENCE}</p>"), "\0", "<p>" + "x" * 9_000]
-)
-def test_quick_text(page: str) -> None:
-    text = quick_text(page)
-    assert len(text) <= 8_000
-    if SENTENCE in page:
-        assert SENTENCE.strip() in text
 
 
 def test_pieces_of_a_page_never_crash_the_kernel(kernel: PageKernel) -> None:

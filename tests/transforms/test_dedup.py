@@ -20,7 +20,8 @@ from algok.dedup.verify import VerifyOptions
 from algok.errors import CorruptionError
 from algok.filters.signals.content import content_hash
 from algok.schema import CLUSTERS, DECISIONS, DOCUMENTS
-from algok.transforms.dedup import ClusterRows, DedupOptions, indexed_units, run_dedup
+from algok.transforms.dedup import DedupOptions, indexed_units, run_dedup
+from algok.transforms.dedup_clusters import ClusterRows
 from algok.transforms.dedup_tables import Plan
 from algok.transforms.units import Unit
 
@@ -72,6 +73,8 @@ def write_unit_files(folder: Path, key: str, documents: Sequence[Document], grou
     columns["captured"] = pa.array([d["captured"] for d in documents], pa.int64()).cast(
         DOCUMENTS.field("captured").type
     )
+    for name in ("url", "host"):
+        columns[name] = pa.array([d.get(name) for d in documents], pa.string())
     columns["content_hash"] = pa.array([content_hash(d["text"]) for d in documents], pa.binary(16))
     (folder / "documents").mkdir(parents=True, exist_ok=True)
     (folder / "decisions").mkdir(parents=True, exist_ok=True)
