@@ -136,6 +136,7 @@ def print_summary(console: Console, stages: list[tuple[str, Done]]) -> None:
         console = Console(stderr=True, highlight=False, width=160)
     console.print(table)
     for name, done in stages:
+        # The report's manifest has a number of that name.
         for alarm in done.manifest.details.get("alarms", []) if name == "dedup" else []:
             share = alarm["removed"] / alarm["documents"]
             console.print(
