@@ -158,9 +158,10 @@ class TokenizerRecipe(_Section, frozen=True):
     prune_from: Positive | None = None
     #: Pieces may cross spaces (never line breaks).
     superwords: bool = True
-    #: Digits in groups of three from the right (`triples`), the same but joined with other characters where that pays
-    #: (`joined`: the fewest tokens), one by one (`single`), or as the text has them (`free`); see docs/tokenizer.md.
-    digits: Literal["triples", "joined", "single", "free"] = "triples"
+    #: At most three digits in a row in a piece, joined with other characters where that pays (`joined`: the fewest
+    #: tokens), groups of three from the right and nothing joined (`triples`), one by one (`single`), or as the text has
+    #: them (`free`); see docs/tokenizer.md.
+    digits: Literal["triples", "joined", "single", "free"] = "joined"
     #: A sample too small for ``vocab_size`` gives a smaller vocabulary instead of an error.
     allow_smaller: bool = False
     #: Text to train on, in 10^6 bytes.
