@@ -17,7 +17,8 @@ $(STAMP): requirements.lock setup.py pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# setuptools warns at every editable installation that the working folder may shadow the package; ours are mapped.
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
 demo: install  ## make the synthetic crawl and run all seven stages on it
@@ -29,11 +30,13 @@ flink-up: install  ## start a Flink cluster on this machine (Java 17; Maven the 
 flink-down: install  ## stop that cluster
 	$(BIN)/algok cluster down
 
+# The tests on Flink come alone: they share one cluster, which takes both cores, and kill what they must find at work.
 test: install  ## lint, types and all tests
 	$(MAKE) --no-print-directory lint types
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not flink"
+	$(BIN)/python -m pytest tests/integration
 
-test-flink: install  ## the tests on a real Flink cluster (Java 17; Maven the first time)
+test-flink: install  ## only the tests on a real Flink cluster (Java 17; Maven the first time)
 	$(BIN)/python -m pytest tests/integration
 
 test-fast: install  ## the tests of under two minutes in all

@@ -39,13 +39,22 @@ REQUIRES = [
 ]
 
 
-def nested(folder: str) -> list[str]:
-    """Dotted names of ``folder`` and of every package below it."""
-    return sorted(".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / folder).rglob("__init__.py"))
+#: What a folder may hold besides code; setuptools wants folders of data alone listed as packages too.
+DATA = {".css", ".html", ".js", ".toml", ".txt", ".xml"}
 
+
+def nested(folder: str) -> list[str]:
+    """Dotted names of ``folder`` and of every folder below it with code or data."""
+    files = [path for path in (ROOT / folder).rglob("*") if path.name == "__init__.py" or path.suffix in DATA]
+    return sorted({".".join(path.parent.relative_to(ROOT).parts) for path in files})
+
+
+#: What is used when it is there: `algok tokenizer check` and `evaluate --morphemes`, Beam's S3 filesystem.
+EXTRAS = {"hf": ["tokenizers>=0.20,<1"], "morphemes": ["kiwipiepy>=0.20,<1"], "s3": ["boto3>=1.34,<2"]}
 
 setup(
     install_requires=REQUIRES,
+    extras_require=EXTRAS,
     packages=["algok", *(f"algok.{name}" for sub in SUBS for name in nested(sub))],
     package_dir={"algok": "src/algok", **{f"algok.{sub}": sub for sub in SUBS}},
     package_data={

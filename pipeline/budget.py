@@ -6,14 +6,17 @@ sure and once more for those whose sampling hash lies under a threshold. The thr
 over the hash, so that the tokens planned, not just the expected ones, meet the budget to within one histogram bin.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
 from algok.pipeline.recipe import MixRecipe
 
-__all__ = ["BINS", "BucketPlan", "Choice", "LanguagePlan", "Plan", "Supply", "solve", "weight_class"]
+__all__ = ["BINS", "BucketPlan", "Choice", "LanguagePlan", "Plan", "Supply", "solve", "spread", "weight_class"]
+
+K = TypeVar("K")
 
 #: Histogram bins over the sampling hash: thresholds are exact to 1/4096 of a class before interpolation.
 BINS = 4_096
@@ -177,13 +180,25 @@ def solve(recipe: MixRecipe, supply: Supply) -> Plan:
 
 
 def _budgets(recipe: MixRecipe, available: dict[str, float]) -> dict[str, float]:
-    budgets = {language: min(recipe.tokens * share, available[language]) for language, share in recipe.shares.items()}
+    wanted = {language: recipe.tokens * share for language, share in recipe.shares.items()}
     if recipe.shortage == "keep":
-        return budgets
+        return {language: min(wanted[language], available[language]) for language in wanted}
+    return spread(recipe.tokens, recipe.shares, available)
+
+
+def spread(budget: float, shares: Mapping[K, float], available: Mapping[K, float]) -> dict[K, float]:
+    """A budget divided in proportion to ``shares``; what is more than ``available`` goes to the others, in proportion,
+    until all is placed or all are short.
+
+    >>> spread(10.0, {"a": 0.5, "b": 0.5}, {"a": 2.0, "b": 20.0})
+    {'a': 2.0, 'b': 8.0}
+    """
+    whole = sum(shares.values())
+    given = {key: min(budget * share / whole, available[key]) for key, share in shares.items()} if whole else {}
     while True:
-        left = recipe.tokens - sum(budgets.values())
-        open_ = {k: s for k, s in recipe.shares.items() if s > 0 and budgets[k] < available[k] * (1 - 1e-12)}
+        left = budget - sum(given.values())
+        open_ = {k: s for k, s in shares.items() if s > 0 and given[k] < available[k] * (1 - 1e-12)}
         if left < 1.0 or not open_:
-            return budgets
-        for language, share in open_.items():
-            budgets[language] = min(budgets[language] + left * share / sum(open_.values()), available[language])
+            return given
+        for key, share in open_.items():
+            given[key] = min(given[key] + left * share / sum(open_.values()), available[key])

@@ -13,6 +13,9 @@ from algok import __version__
 from algok.errors import AlgokError, RecipeError
 from algok.pipeline.cluster.commands import cluster
 from algok.pipeline.console import TerminalReporter, print_summary, terminal
+from algok.pipeline.dedup_commands import StageGroup, add_dedup_commands
+from algok.pipeline.shards.commands import shards
+from algok.pipeline.tokenizer_cli import tokenizer
 
 __all__ = ["main"]
 
@@ -187,7 +190,13 @@ def _stage_command(name: str, text: str) -> None:
         _run(click_context, (name,), **given)
 
     command.__doc__ = f"{text}\n\n    Needs the stages before it in the same work folder; `algok run` does all.\n    "
-    cli.command(name, context_settings=_PASS_THROUGH)(_run_options(command))
+    made = click.command(name, context_settings=_PASS_THROUGH)(_run_options(command))
+    if name != "dedup":
+        cli.add_command(made)
+        return
+    group = StageGroup(name, stage=made, help=made.help)
+    add_dedup_commands(group)
+    cli.add_command(group)
 
 
 for _name, _text in _STAGES.items():
@@ -195,6 +204,8 @@ for _name, _text in _STAGES.items():
 
 
 cli.add_command(cluster)
+cli.add_command(shards)
+cli.add_command(tokenizer)
 
 
 @cli.command("demo-crawl")

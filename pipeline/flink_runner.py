@@ -1,6 +1,7 @@
 """Jobs on a Flink cluster: a short profile instead of ten Beam options, and no job of a killed client left running."""
 
 import contextlib
+import logging
 import re
 import socket
 import threading
@@ -16,6 +17,7 @@ import xxhash
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from algok.errors import RecipeError, StageError
+from algok.pipeline.cluster.boot import SILENT, STUCK
 from algok.pipeline.cluster.control import rest_get
 from algok.pipeline.cluster.layout import default_home
 
@@ -30,9 +32,10 @@ class FlinkProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How to reach a cluster and how to run on it.
 
     ``flink_master`` is the JobManager's REST address, ``job_server`` Beam's job server, both host:port.
-    ``worker_command`` starts a Python worker on every node (see docs/flink.md). ``parallelism`` 0 means ``--workers``.
-    ``workers_per_task_manager`` is the number of Python processes that serve the slots of one TaskManager.
-    ``stuck_minutes`` ends a worker that is at one element for longer; 0: never.
+    ``worker_command`` starts a Python worker on every node (see docs/cluster.md). ``parallelism`` 0 means
+    ``--workers``. ``workers_per_task_manager`` is the number of Python processes that serve the slots of one
+    TaskManager. A worker that is at one batch in one step for ``stuck_minutes`` (0: never) or gives no sign of life for
+    ``silent_seconds`` is ended; Flink then restarts the job.
     """
 
     flink_master: str
@@ -40,13 +43,18 @@ class FlinkProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     worker_command: str
     parallelism: int = 0
     workers_per_task_manager: int = 1
-    stuck_minutes: int = 0
+    stuck_minutes: float = 60.0
+    silent_seconds: float = 300.0
     beam_args: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("parallelism", "workers_per_task_manager", "stuck_minutes"):
-            if getattr(self, name) < (name == "workers_per_task_manager"):
-                raise ValueError(f"{name} must not be {getattr(self, name)}")
+        for name, least in (("parallelism", 0), ("workers_per_task_manager", 1), ("stuck_minutes", 0.0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if self.silent_seconds < 5:
+            raise ValueError(
+                f"silent_seconds must be at least 5, not {self.silent_seconds}: workers need time to start"
+            )
         host, _, port = self.job_server.rpartition(":")
         if not host or not port.isdigit():
             raise ValueError(f"job_server must be host:port, not {self.job_server!r}")
@@ -73,7 +81,8 @@ def load_profile(runner: str) -> FlinkProfile:
 
 
 def _options(profile: FlinkProfile, workers: int, args: list[str]) -> PipelineOptions:
-    environment = msgspec.json.encode({"command": profile.worker_command}).decode()
+    limits = {STUCK: f"{profile.stuck_minutes * 60:g}", SILENT: f"{profile.silent_seconds:g}"}
+    environment = msgspec.json.encode({"command": profile.worker_command, "env": limits}).decode()
     options = [
         "--runner=PortableRunner",
         f"--job_endpoint={profile.job_server}",
@@ -84,8 +93,6 @@ def _options(profile: FlinkProfile, workers: int, args: list[str]) -> PipelineOp
         # Otherwise `pip freeze` runs before each job, for seconds, to log what is installed here.
         "--experiments=disable_logging_submission_environment",
     ]
-    if profile.stuck_minutes:
-        options.append(f"--element_processing_timeout_minutes={profile.stuck_minutes}")
     return PipelineOptions([*options, *profile.beam_args, *args])
 
 
@@ -181,15 +188,22 @@ def root_cause(text: str) -> str:
 
 @contextlib.contextmanager
 def _quiet_threads() -> Iterator[None]:
-    """Beam reads job messages in a thread that dies with a traceback when the job server is gone."""
+    """Beam reads job messages in a thread that dies with a traceback when the job server is gone. It also logs errors
+    of the job, tracebacks and all, which come as exceptions as well."""
     report = threading.excepthook
+    root = logging.getLogger()
+
+    def not_of_beam(record: logging.LogRecord) -> bool:
+        return not record.pathname.endswith("portable_runner.py")
 
     def on_thread_error(args: Any) -> None:
         if not isinstance(args.exc_value, grpc.RpcError):
             report(args)
 
     threading.excepthook = on_thread_error
+    root.addFilter(not_of_beam)
     try:
         yield
     finally:
+        root.removeFilter(not_of_beam)
         threading.excepthook = report

@@ -2,6 +2,7 @@
 is killed."""
 
 import contextlib
+import logging
 import os
 import shlex
 import sys
@@ -20,6 +21,7 @@ from algok.errors import StageError
 
 __all__ = ["local_pipeline", "run_locally"]
 
+_LOG = logging.getLogger(__name__)
 _WORKER = "algok.transforms.worker"
 
 
@@ -70,7 +72,7 @@ def _supervised(call: Callable[[], Any]) -> None:
         threading.Thread(target=body, daemon=True).start()
         ended.wait()
     finally:
-        threading.excepthook = _without_channels(report) if deaths else report
+        threading.excepthook = _without_leftovers(report) if deaths else report
     for args in others if not deaths else ():
         report(args)
     if failures:
@@ -83,11 +85,15 @@ def _supervised(call: Callable[[], Any]) -> None:
         )
 
 
-def _without_channels(report: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A thread hook for what is left of a job that was given up: that its channels fail is no news."""
+def _without_leftovers(report: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A thread hook for what is left of a job that was given up: its threads fail one after the other, which is no
+    news beside the error that ended it. Threads that did not belong to it are reported as before."""
+    leftovers = set(threading.enumerate())
 
     def on_thread_error(args: Any) -> None:
-        if not isinstance(args.exc_value, grpc.RpcError):
+        if args.thread in leftovers or isinstance(args.exc_value, grpc.RpcError):
+            _LOG.debug("a thread of the abandoned job ended", exc_info=args.exc_value)
+        else:
             report(args)
 
     return on_thread_error

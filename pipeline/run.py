@@ -1,5 +1,8 @@
 """The line: all stages in order, the plan of a run, and what to look at afterwards."""
 
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
 from algok.errors import AlgokError, RecipeError, StageError
 from algok.pipeline.manifest import load_manifest
 from algok.pipeline.stages.base import Context, Done, Stage, run_stage, stage_status
@@ -30,6 +33,7 @@ def stage_named(name: str) -> Stage:
 
 def plan_run(context: Context, stages: tuple[Stage, ...] = STAGES) -> Plan:
     """Which stages would run and why, without running anything. A stage after one that runs, runs."""
+    _reach_storage(context)
     plan: Plan = []
     running: set[str] = set()
     for stage in stages:
@@ -50,6 +54,7 @@ def run_line(
     context: Context, stages: tuple[Stage, ...] = STAGES, *, force: frozenset[str] = frozenset()
 ) -> list[tuple[str, Done]]:
     """Run the stages in order; those that are done are skipped. The error of a stage says which one it was."""
+    _reach_storage(context)
     results = []
     for stage in stages:
         try:
@@ -59,6 +64,11 @@ def run_line(
         except OSError as error:
             raise StageError(f"stage {stage.name}: {error}; run the same command again to go on from here") from error
     return results
+
+
+def _reach_storage(context: Context) -> None:
+    """Beam takes storage options (``--s3_endpoint_url``, …) from a job; the driver lists files before the first one."""
+    FileSystems.set_options(PipelineOptions(list(context.options.beam_args)))
 
 
 def work_folder(name: str, recipe_work: str | None, option: str | None) -> str:

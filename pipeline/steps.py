@@ -1,6 +1,6 @@
 """A step: units in, one file per unit and table out, receipts back. Most stages are one or two of these."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -16,15 +16,18 @@ from algok.transforms.units import ReadUnits, Unit, write_units
 
 __all__ = ["StepResult", "run_units"]
 
+#: Takes what one reader counted.
+OnTally = Callable[[dict[str, Any]], None]
+
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """All receipts of a step, summed. ``tallies`` are the readers' by unit."""
+    """All receipts of a step, summed. ``units`` is how many there are."""
 
     files: list[FileReceipt]
     counts: list[Count]
     read: dict[str, dict[str, list[int]]]
-    tallies: dict[str, dict[str, Any]]
     sums: dict[str, int]
+    units: int
 
 
 def run_units(
@@ -39,8 +42,11 @@ def run_units(
     outputs: tuple[Output, ...],
     options: RunOptions,
     reporter: Reporter,
+    on_tally: OnTally | None = None,
 ) -> StepResult:
     """Run a step to its end. Units that an earlier run of the same ``key`` finished are not done again.
+
+    ``on_tally`` is given what the reader of each unit counted, once a unit, in the same order in any run.
 
     Raises ``StageError`` when a unit gave no receipt.
     """
@@ -59,31 +65,28 @@ def run_units(
 
     with reporter.step(stage, step, len(units), sum(unit.size for unit in units)) as display:
         run_job(f"algok-{stage}-{step}", build, options, progress_folder=folder, on_progress=display.update)
-    result = _collect(read_lines(receipts_folder))
-    absent = sorted({unit.key for unit in units} - result.tallies.keys())
-    if absent:
-        raise StageError(
-            f"stage {stage}: {len(absent)} of {len(units)} units gave no receipt (first: {absent[0]}); "
-            "run the same command again"
-        )
+    result = _collect(stage, {unit.key for unit in units}, read_lines(receipts_folder), on_tally)
     remove_tree(receipts_folder)
     delete([list_path])
     return result
 
 
-def _collect(lines: Iterable[str]) -> StepResult:
+def _collect(stage: str, absent: set[str], lines: Iterable[str], on_tally: OnTally | None) -> StepResult:
+    """Sum the receipts of the units in ``absent``, which is used up."""
+    wanted = len(absent)
     files: list[FileReceipt] = []
     counts: list[Count] = []
     read: dict[str, dict[str, list[int]]] = {}
-    tallies: dict[str, dict[str, Any]] = {}
     sums: dict[str, int] = {}
     for line in lines:
         receipt = msgspec.json.decode(line, type=Receipt)
-        if receipt.unit in tallies:
+        if receipt.unit not in absent:
             continue  # a runner may run a unit twice; both wrote the same file
+        absent.remove(receipt.unit)
         files += receipt.files
         counts = merge_counts([*counts, *receipt.counts])
-        tallies[receipt.unit] = receipt.tally
+        if on_tally is not None:
+            on_tally(receipt.tally)
         for name, value in receipt.sums.items():
             sums[name] = sums.get(name, 0) + value
         for source, languages in receipt.tally.get("read", {}).items():
@@ -91,4 +94,9 @@ def _collect(lines: Iterable[str]) -> StepResult:
                 entry = read.setdefault(source, {}).setdefault(language, [0, 0])
                 entry[0] += documents
                 entry[1] += size
-    return StepResult(files=sorted(files, key=lambda f: f.path), counts=counts, read=read, tallies=tallies, sums=sums)
+    if absent:
+        raise StageError(
+            f"stage {stage}: {len(absent)} of {wanted} units gave no receipt (first: {min(absent)}); "
+            "run the same command again"
+        )
+    return StepResult(files=sorted(files, key=lambda f: f.path), counts=counts, read=read, sums=sums, units=wanted)

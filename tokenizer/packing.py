@@ -3,6 +3,10 @@
 Concatenating documents and cutting every 32,768 tokens cuts nearly every second one; best-fit packing cuts only those
 that are longer than a sequence, at a cost of well under 0.5 % padding (Ding et al. 2024, "Fewer Truncations Improve
 Language Modeling"). Longest documents go first, each into the fullest sequence that still holds it.
+
+A document longer than a sequence fills whole sequences, and its rest begins the sequence right behind them. So long
+documents lie in adjacent sequences, beginning at a border: whoever trains with longer contexts joins rows. That needs
+shorter documents to fill those last sequences up; where there are too few, rests are packed like documents.
 """
 
 from dataclasses import dataclass
@@ -18,6 +22,8 @@ __all__ = ["SEQUENCE_LENGTH", "Packing", "fill_sequences", "pack"]
 
 #: Tokens of a training sequence by default.
 SEQUENCE_LENGTH = 32_768
+#: Padding (of all positions) up to which rests of cut documents get sequences of their own; issue 6 allows 0.5 %.
+MOST_WASTE = 0.004
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -33,7 +39,8 @@ class Packing:
     ``start``: int32, position in the sequence. ``first``: int64[sequences + 1], first placement of each sequence.
     Empty documents have no placement.
 
-    Totals: ``tokens``, ``padding`` (tokens of padding), ``cut_documents`` (longer than a sequence),
+    Totals: ``tokens``, ``padding`` (tokens of padding), ``cut_documents`` (longer than a sequence), ``cut_tokens``
+    (tokens of those), ``scattered_documents`` (those whose last part is not behind the others),
     ``concatenation_cuts`` (documents that plain concatenation in the same order would cut), ``documents``.
     """
 
@@ -49,6 +56,8 @@ class Packing:
     documents: int
     tokens: int
     cut_documents: int
+    cut_tokens: int
+    scattered_documents: int
     concatenation_cuts: int
 
     @property
@@ -77,8 +86,9 @@ def pack(
     """Pack documents of ``lengths`` tokens (int[n]; end-of-document tokens counted in) into sequences.
 
     ``ids``: uint8[n, 16], the doc_ids: with them the packing does not depend on the order of the documents. Sequences
-    come in an order shuffled by ``seed``, so that neither long nor short documents lead. Documents longer than a
-    sequence fill whole sequences, and their rest is packed like a document.
+    come in an order shuffled by ``seed``, so that neither long nor short documents lead. A document longer than a
+    sequence fills whole sequences; its rest begins the next one, which is filled up with other documents. The sequences
+    of such a document stay together in the shuffle.
 
     Time O(n log n) for the sort, then O(log sequence_length) a document; memory about 100 bytes a document.
     Raises InputError for a negative length, a sequence length outside 2..2**30 or ids of a wrong shape.
@@ -105,17 +115,17 @@ def pack(
     ends = np.cumsum(in_order)
     begins = ends - in_order
     crossing = (in_order > 0) & (begins // sequence_length != (np.maximum(ends, 1) - 1) // sequence_length)
-    partial = order[rest[order] > 0]
     # Longest first; documents of equal length keep the canonical order, for the sort is stable.
+    partial = order[rest[order] > 0]
     partial = partial[np.argsort(-rest[partial], kind="stable")]
-    bins, opened = _best_fit(rest[partial].astype(np.int32), sequence_length)
+    partial, bins, opened, apart = _fit(partial, rest, cut, len(full), sequence_length)
     document: Int64s = np.concatenate([full, partial])
     part = np.concatenate([_run_numbers(whole[order]), whole[partial]]).astype(np.int32)
     parts = (whole + (rest > 0))[document].astype(np.int32)
     length = np.concatenate([np.full(len(full), sequence_length, np.int64), rest[partial]]).astype(np.int32)
     sequence: Int64s = np.concatenate([np.arange(len(full)), bins + len(full)])
     total = len(full) + opened
-    sequence = _shuffled(total, seed)[sequence]
+    sequence = _places(order, whole, partial[:apart], opened, seed)[sequence]
     by_place = np.lexsort((np.arange(len(document)), sequence))
     document, sequence = document[by_place], sequence[by_place]
     part, parts, length = part[by_place], parts[by_place], length[by_place]
@@ -135,13 +145,15 @@ def pack(
         documents=count,
         tokens=int(sizes.sum()),
         cut_documents=int(cut.sum()),
+        cut_tokens=int(sizes[cut].sum()),
+        scattered_documents=int((cut & (rest > 0)).sum()) - apart,
         concatenation_cuts=int(crossing.sum()),
     )
 
 
 def fill_sequences(
     packing: Packing,
-    tokens: npt.NDArray[np.uint32],
+    tokens: npt.NDArray[np.unsignedinteger],
     offsets: Int64s,
     *,
     pad: int,
@@ -150,7 +162,8 @@ def fill_sequences(
 ) -> npt.NDArray[np.uint32]:
     """Token ids of the sequences ``first`` to ``last`` (excluded): uint32[last - first, sequence_length].
 
-    ``tokens[offsets[i]:offsets[i + 1]]`` are the tokens of document i, as ``Codec.encode_batch`` returns them.
+    The tokens of document i begin at ``tokens[offsets[i]]``, as in what ``Codec.encode_batch`` returns; only the
+    beginnings are looked at, so documents may lie in any order.
     """
     last = packing.sequences if last is None else last
     out = np.full((last - first, packing.sequence_length), pad, np.uint32)
@@ -182,9 +195,57 @@ def _shuffled(total: int, seed: int) -> Int64s:
     return np.argsort(np.argsort(z, kind="stable"), kind="stable")
 
 
+def _fit(
+    partial: Int64s, rest: Int64s, cut: npt.NDArray[np.bool_], fulls: int, capacity: int
+) -> tuple[Int64s, Int64s, int, int]:
+    """(documents, their bins, bins, how many of the first documents are rests at the start of a bin of their own).
+
+    ``partial``: documents with a rest, longest rest first. As many rests of cut documents get a bin of their own as
+    the other documents can fill up, those that leave the least room first; fewer when that takes too many bins.
+    """
+    tails, others = partial[cut[partial]], partial[~cut[partial]]
+    apart = int(np.searchsorted(np.cumsum(capacity - rest[tails]), rest[others].sum(), side="right"))
+    least = -(-int(rest[partial].sum()) // capacity)
+    allowed = least + int(MOST_WASTE * (least + fulls))
+
+    def fit(apart: int) -> tuple[Int64s, Int64s, int, int]:
+        behind = np.concatenate([tails[apart:], others])
+        items = np.concatenate([tails[:apart], behind[np.argsort(-rest[behind], kind="stable")]])
+        return items, *_best_fit(rest[items].astype(np.int32), capacity, apart), apart
+
+    found = fit(apart)
+    if apart and found[2] > allowed:
+        plain = fit(0)
+        # No worse than without: a handful of sequences may not allow for the least number.
+        allowed = max(allowed, plain[2])
+        while apart and found[2] > allowed:
+            apart //= 2
+            found = fit(apart) if apart else plain
+    return found
+
+
+def _places(order: Int64s, whole: Int64s, tails: Int64s, opened: int, seed: int) -> Int64s:
+    """Where each sequence comes in the shuffled order: int64[full parts + opened].
+
+    Sequences are numbered: the ``whole[i]`` full parts of the documents i in ``order``, then the ``opened`` ones, the
+    first of which begin with the rests of ``tails``. The sequences of a document are one group of the shuffle.
+    """
+    owners = order[whole[order] > 0]
+    group_of = np.full(len(whole), -1, np.int64)
+    group_of[owners] = np.arange(len(owners))
+    single = len(owners) + np.arange(opened - len(tails))
+    groups = np.concatenate([np.repeat(group_of[order], whole[order]), group_of[tails], single])
+    rank = _shuffled(len(owners) + len(single), seed)[groups]
+    places = np.empty(len(groups), np.int64)
+    # Stable: the full parts of a document come in order, then its rest.
+    places[np.argsort(rank, kind="stable")] = np.arange(len(groups))
+    return places
+
+
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _best_fit(sizes: Int32s, capacity: int) -> tuple[Int64s, int]:
-    """Bin of every item of ``sizes`` (descending, 1..capacity-1), and the number of bins.
+def _best_fit(sizes: Int32s, capacity: int, apart: int) -> tuple[Int64s, int]:
+    """Bin of every item of ``sizes`` (1..capacity), and the number of bins. The first ``apart`` items each open a bin,
+    the others go where least room is left behind them.
 
     Open bins are kept in one stack per remaining room, and a binary tree over the rooms finds the least room that is
     large enough: ``tree[k]`` is whether any bin lies under node k.
@@ -202,7 +263,9 @@ def _best_fit(sizes: Int32s, capacity: int) -> tuple[Int64s, int]:
         size = sizes[item]
         # Least room >= size: climb until a right sibling has a bin, then descend to its leftmost.
         node = leaves + size
-        if not tree[node]:
+        if item < apart:
+            node = 1
+        elif not tree[node]:
             while node > 1 and not (node % 2 == 0 and tree[node + 1]):
                 node //= 2
             if node > 1:
@@ -238,8 +301,8 @@ def _best_fit(sizes: Int32s, capacity: int) -> tuple[Int64s, int]:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _gather(
-    out: npt.NDArray[np.uint32], tokens: npt.NDArray[np.uint32], offsets: Int64s, document: Int64s, offset: Int64s,
-    length: Int32s, sequence: Int64s, start: Int32s,
+    out: npt.NDArray[np.uint32], tokens: npt.NDArray[np.unsignedinteger], offsets: Int64s, document: Int64s,
+    offset: Int64s, length: Int32s, sequence: Int64s, start: Int32s,
 ) -> None:  # fmt: skip
     for i in range(len(document)):
         source = offsets[document[i]] + offset[i]

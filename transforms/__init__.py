@@ -6,5 +6,7 @@ import logging
 logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())
 
 from algok.transforms.coders import register_coders  # noqa: E402
+from algok.transforms.s3 import share_clients  # noqa: E402
 
 register_coders()
+share_clients()

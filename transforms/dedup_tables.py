@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from algok.errors import CorruptionError
+from algok.transforms.heartbeat import Heartbeat
 from algok.transforms.shuffle import ShuffleRows
 from algok.transforms.storage import AtomicFile, exists, join, list_files, open_read
 from algok.transforms.units import ReadUnits, Unit
@@ -29,6 +30,7 @@ __all__ = [
     "Plan",
     "ReadTables",
     "batches_of",
+    "count_pieces",
     "lookup",
     "nodes_of",
     "read_table",
@@ -62,9 +64,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     rows: int
     key: str = ""
+    #: For the progress display.
+    units_count: int = 0
+    #: Index of the first unit that is a file of an earlier crawl's store, and the shingles that it has of a text.
+    first_store: int = (1 << 31) - 1
+    store_shingles: int = 0
 
     def table(self, *parts: str) -> str:
         return join(self.folder, *parts)
+
+    @property
+    def first_stored(self) -> int:
+        """Nodes from here on are of earlier crawls."""
+        return self.first_store << 32
 
 
 def nodes_of(index: int, rows: npt.NDArray[Any]) -> I64:
@@ -177,8 +189,26 @@ class Handler(Protocol):
     def __call__(self, partition: int, batches: Callable[[], Iterator[pa.RecordBatch]]) -> Iterator[Any]: ...
 
 
-class _OnPartition(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, handler: Handler) -> None:
+class _Beating(beam.DoFn):  # type: ignore[misc]
+    """Counts its pieces of work (units, partitions) as progress: each is of size 1."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._heartbeat: Heartbeat | None = None
+
+    def setup(self) -> None:
+        self._heartbeat = Heartbeat(self._folder)
+
+    def _beat(self, piece: str, elements: Iterator[Any], rows: int) -> Iterator[Any]:
+        """Pass on what a piece gives; at its end it is done, with the documents that it read (``rows``)."""
+        assert self._heartbeat is not None
+        yield from elements
+        self._heartbeat.beat(piece, rows=rows, done=1.0, size=1, last=True)
+
+
+class _OnPartition(_Beating):
+    def __init__(self, folder: str, handler: Handler) -> None:
+        super().__init__(folder)
         self._handler = handler
 
     def process(self, element: tuple[int, Iterable[str]]) -> Iterator[Any]:
@@ -194,7 +224,7 @@ class _OnPartition(beam.DoFn):  # type: ignore[misc]
                     for index in sorted(by_file[path]):
                         yield reader.get_batch(index)
 
-        yield from self._handler(partition, batches)
+        yield from self._beat(f"{partition}", self._handler(partition, batches), rows=0)
 
 
 class OnPartitions(beam.PTransform):  # type: ignore[misc]
@@ -214,18 +244,25 @@ class OnPartitions(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, pcoll: Any) -> Any:
         grouped = pcoll | "Shuffle" >> ShuffleRows(self._plan.spill, key=self._key, partitions=self._partitions)
-        work = beam.ParDo(_OnPartition(self._handler))
+        work = beam.ParDo(_OnPartition(self._plan.folder, self._handler))
         if self._side:
             return grouped | "Work" >> work.with_outputs(self._side, main="main").with_output_types(self._kind)
         return grouped | "Work" >> work.with_output_types(self._kind)
 
+    @property
+    def pieces(self) -> int:
+        """Calls of the handler: some partitions may turn out empty."""
+        return self._partitions
 
-class _ForUnit(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, work: Callable[[Unit], Iterator[Any]]) -> None:
+
+class _ForUnit(_Beating):
+    def __init__(self, folder: str, work: Callable[[Unit], Iterator[Any]]) -> None:
+        super().__init__(folder)
         self._work = work
 
     def process(self, element: str) -> Iterator[Any]:
-        yield from self._work(msgspec.json.decode(element, type=Unit))
+        unit = msgspec.json.decode(element, type=Unit)
+        yield from self._beat(unit.key, self._work(unit), rows=unit.body.get("rows", 0))
 
 
 class ForUnits(beam.PTransform):  # type: ignore[misc]
@@ -239,10 +276,31 @@ class ForUnits(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, pbegin: Any) -> Any:
         units = pbegin | "ReadUnits" >> ReadUnits(self._plan.units)
-        work = beam.ParDo(_ForUnit(self._work))
+        work = beam.ParDo(_ForUnit(self._plan.folder, self._work))
         if self._side:
             return units | "Work" >> work.with_outputs(self._side, main="main").with_output_types(pa.RecordBatch)
         return units | "Work" >> work.with_output_types(pa.RecordBatch)
+
+    @property
+    def pieces(self) -> int:
+        """Calls of the work."""
+        return self._plan.units_count
+
+
+class _CountPieces(beam.pipeline.PipelineVisitor):  # type: ignore[misc]
+    def __init__(self) -> None:
+        self.pieces = 0
+
+    def enter_composite_transform(self, transform_node: Any) -> None:
+        self.pieces += getattr(transform_node.transform, "pieces", 0)
+
+
+def count_pieces(pipeline: beam.Pipeline) -> int:
+    """Units and partitions that the transforms of a built pipeline work on: the whole of its progress, which the
+    workers report below the plan's folder (``transforms.heartbeat``)."""
+    visitor = _CountPieces()
+    pipeline.visit(visitor)
+    return visitor.pieces
 
 
 def _paths(folders: tuple[str, ...]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import errno
 import glob as globbing
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,8 @@ TEMPORARY = ".tmp-"
 SAMPLE = 256 * 1024
 #: Object stores publish an object when its upload ends and cannot rename atomically.
 _OBJECT_STORES = ("s3", "gs", "az", "abfs", "abfss")
+#: Bytes of a file for an object store that are kept in memory; more goes to the local temporary disk.
+_SPOOLED = 8 << 20
 
 
 class Found(NamedTuple):
@@ -96,10 +99,16 @@ def exists(path: str) -> bool:
 
 def delete(paths: list[str]) -> None:
     """Delete files that may already be gone."""
+    remote = [path for path in paths if not is_local(path)]
     for path in paths:
         if is_local(path):
             Path(path).unlink(missing_ok=True)
-        else:
+    if not remote:
+        return
+    try:
+        FileSystems.delete(remote)  # at once: object stores take a thousand with one request
+    except BeamIOError:
+        for path in remote:
             with contextlib.suppress(BeamIOError):
                 FileSystems.delete([path])
 
@@ -111,12 +120,17 @@ def list_files(pattern: str) -> list[Found]:
         names = sorted(n for n in globbing.glob(pattern, recursive=True) if Path(n).is_file())  # noqa: PTH207
         found = [Found(name, Path(name).stat().st_size) for name in names]
     else:
-        try:
-            matches = FileSystems.match([pattern])[0].metadata_list
-        except (BeamIOError, ValueError) as error:
-            raise InputError(f"cannot list {pattern}: {error}") from error
-        found = sorted(Found(m.path, m.size_in_bytes) for m in matches)
+        found = _match(pattern)
     return [f for f in found if TEMPORARY not in f.path]
+
+
+def _match(pattern: str) -> list[Found]:
+    """Files that match a glob on a filesystem that is not local, sorted by path, unfinished ones too."""
+    try:
+        matches = FileSystems.match([pattern])[0].metadata_list
+    except (BeamIOError, ValueError) as error:
+        raise InputError(f"cannot list {pattern}: {error}") from error
+    return sorted(Found(m.path, m.size_in_bytes) for m in matches)
 
 
 def list_tree(folder: str) -> list[Found]:
@@ -166,7 +180,11 @@ class AtomicFile:
         self._direct = FileSystems.get_scheme(path) in _OBJECT_STORES
         self._temporary = path if self._direct else f"{path}{TEMPORARY}{uuid.uuid4().hex[:12]}"
         self._file: Any
-        if is_local(path):
+        if self._direct:
+            # Beam's object stores publish what was written so far whenever the stream is closed, by an error or by the
+            # garbage collector too: nothing is sent before it is whole.
+            self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOLED)  # noqa: SIM115
+        elif is_local(path):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             with _disk_errors(path):
                 self._file = Path(self._temporary).open("wb")  # noqa: SIM115
@@ -213,6 +231,9 @@ class AtomicFile:
 
     def commit(self) -> None:
         """Make the file appear. After a crash of the machine it is whole or absent."""
+        if self._direct:
+            self._upload()
+            return
         with _disk_errors(self.path):
             if is_local(self.path):
                 self._file.flush()
@@ -220,10 +241,23 @@ class AtomicFile:
             self._file.close()
             if is_local(self.path):
                 Path(self._temporary).replace(self.path)
-            elif not self._direct:
+            else:
                 if FileSystems.exists(self.path):
                     FileSystems.delete([self.path])
                 FileSystems.rename([self._temporary], [self.path])
+
+    def _upload(self) -> None:
+        self._file.seek(0)
+        target = FileSystems.create(self.path, compression_type=CompressionTypes.UNCOMPRESSED)
+        try:
+            shutil.copyfileobj(self._file, target, 1 << 20)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                target.close()
+            delete([self.path])
+            raise
+        target.close()
+        self._file.close()
 
     def abort(self) -> None:
         """Drop what was written; later writes are ignored."""
@@ -272,12 +306,14 @@ def read_json(path: str) -> Any:
 
 
 def remove_leftovers(folder: str) -> int:
-    """Delete temporary files that a killed run left below a local folder; their number."""
-    if not is_local(folder):
+    """Delete temporary files that a killed run left below a folder (object stores have none); their number."""
+    if FileSystems.get_scheme(folder) in _OBJECT_STORES:
         return 0
-    leftovers = [path for path in Path(folder).rglob(f"*{TEMPORARY}*") if path.is_file()]
-    for path in leftovers:
-        path.unlink(missing_ok=True)
+    if is_local(folder):
+        leftovers = [str(path) for path in Path(folder).rglob(f"*{TEMPORARY}*") if path.is_file()]
+    else:
+        leftovers = [found.path for found in _match(join(folder, "**")) if TEMPORARY in found.path]
+    delete(leftovers)
     return len(leftovers)
 
 
@@ -285,5 +321,8 @@ def remove_tree(folder: str) -> None:
     """Delete a folder and all below it, if it is there."""
     if is_local(folder):
         shutil.rmtree(folder, ignore_errors=True)
-    elif FileSystems.exists(folder):
-        FileSystems.delete([folder])
+        return
+    # File by file: on an object store a folder is no object, so it neither exists nor can be deleted.
+    delete([found.path for found in _match(join(folder, "**"))])
+    if FileSystems.get_scheme(folder) not in _OBJECT_STORES:
+        delete([folder])

@@ -1,80 +1,90 @@
-"""Entry point of Python workers on a Flink cluster (Beam's environment type PROCESS).
+"""What a TaskManager starts as a Python worker (Beam's environment type PROCESS): the worker, and a watch over it.
 
-A TaskManager starts the worker with ``--id`` and the address of a provision service, which knows the pipeline options
-and the other services. Beam's own boot program is a Go binary in its container images; this does what is needed of it.
+The watch is this process. It imports nothing of Beam, so it stays small and cannot hang with the worker. The worker
+(``algok.pipeline.cluster.worker``) writes a byte to a pipe every second while it is well. One that falls silent is
+killed: Flink then restarts the job, which goes on from its finished units. A worker falls silent when it is
+stopped, when a library call holds the interpreter for ever, or on purpose when it is at one element for too long.
 """
 
-import argparse
+import contextlib
 import os
+import select
+import signal
+import subprocess
 import sys
-import threading
+import time
 
-import grpc
-from apache_beam.portability.api.org.apache.beam.model.fn_execution.v1 import (
-    beam_provision_api_pb2,
-    beam_provision_api_pb2_grpc,
-)
-from apache_beam.runners.worker import sdk_worker_main
-from google.protobuf import json_format, text_format
+__all__ = ["LOG", "SIGN_OF_LIFE", "SILENT", "STUCK", "main", "supervise"]
 
-import algok.transforms  # noqa: F401  registers the coders
-from algok.transforms.worker import _end_with
-
-__all__ = ["main", "worker_environment"]
-
-#: Seconds to wait for the provision service.
-_TIMEOUT_S = 60
+#: Environment variables: seconds of silence; seconds at one element (0: never); a file for what the watch has to say;
+#: the descriptor that the worker writes to.
+SILENT, STUCK, LOG = "ALGOK_SILENT_SECONDS", "ALGOK_STUCK_SECONDS", "ALGOK_WORKER_LOG"
+SIGN_OF_LIFE = "ALGOK_SIGN_OF_LIFE"
+#: Seconds between two looks at the TaskManager, and for a worker to end when it is told to: it handles no signal, so
+#: only one that is stopped needs longer, and Beam kills this process half a second after it has told it to end.
+PERIOD_S, GRACE_S = 0.5, 0.2
+DEFAULT_SILENT_S = 300.0
 
 
-def worker_environment(worker_id: str, info: "beam_provision_api_pb2.ProvisionInfo", control: str) -> dict[str, str]:
-    """The environment variables that Beam's SDK worker reads, from what the provision service says."""
-    values = {
-        "WORKER_ID": worker_id,
-        "PIPELINE_OPTIONS": json_format.MessageToJson(info.pipeline_options),
-        "RUNNER_CAPABILITIES": " ".join(info.runner_capabilities),
-    }
-    endpoints = {
-        "CONTROL": info.control_endpoint,
-        "LOGGING": info.logging_endpoint,
-        "STATUS": info.status_endpoint,
-    }
-    for name, endpoint in endpoints.items():
-        if endpoint.url:
-            values[f"{name}_API_SERVICE_DESCRIPTOR"] = text_format.MessageToString(endpoint)
-    if control:
-        values["CONTROL_API_SERVICE_DESCRIPTOR"] = f'url: "{control}"'
-    return values
+def _say(text: str) -> None:
+    path = os.environ.get(LOG)
+    if path:
+        with contextlib.suppress(OSError), open(path, "a") as log:  # noqa: PTH123  (pathlib costs start-up)
+            log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} worker watch {os.getpid()}: {text}\n")
+
+
+def supervise(command: list[str], silent_s: float) -> int:
+    """Run the worker until it ends, falls silent for ``silent_s`` seconds, or the parent of this process is gone.
+
+    The status of the worker, or 1 when it had to be killed; nothing that it started is left.
+    """
+    parent = os.getppid()
+    read, write = os.pipe()
+    worker = subprocess.Popen(  # noqa: S603
+        command, pass_fds=[write], env={**os.environ, SIGN_OF_LIFE: str(write)}, start_new_session=True
+    )
+    os.close(write)
+    told = False
+
+    def on_signal(number: int, frame: object) -> None:
+        nonlocal told
+        told = True
+        worker.terminate()  # the pipe then closes, which ends the wait below
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    try:
+        heard = time.monotonic()
+        while worker.poll() is None:
+            if os.getppid() != parent or told:
+                _end(worker)
+                return 1
+            if select.select([read], [], [], PERIOD_S)[0] and os.read(read, 4096):
+                heard = time.monotonic()
+            elif time.monotonic() - heard > silent_s:
+                _say(f"no sign of life of worker {worker.pid} for {silent_s:g} s: killed; Flink restarts the job")
+                return 1
+            elif worker.poll() is None:
+                time.sleep(0.02)  # the pipe is closed but the process not yet gone
+        return worker.returncode
+    finally:
+        # SIGKILL to the group: a stopped process gets nothing else, and the extractor's child may be stopped as well.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+        os.close(read)
+
+
+def _end(worker: "subprocess.Popen[bytes]") -> None:
+    worker.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        worker.wait(timeout=GRACE_S)
 
 
 def main() -> None:
-    """Run Beam's SDK worker; ends when the TaskManager that started it is gone."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--id", required=True)
-    parser.add_argument("--provision_endpoint", required=True)
-    parser.add_argument("--control_endpoint", default="")
-    arguments, _ = parser.parse_known_args()
-    # A worker without its TaskManager must not go on writing beside the one that takes over.
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    with grpc.insecure_channel(arguments.provision_endpoint) as channel:
-        call = grpc.intercept_channel(channel, _WorkerId(arguments.id))
-        service = beam_provision_api_pb2_grpc.ProvisionServiceStub(call)
-        request = beam_provision_api_pb2.GetProvisionInfoRequest()
-        info = service.GetProvisionInfo(request, timeout=_TIMEOUT_S, wait_for_ready=True).info
-    os.environ.update(worker_environment(arguments.id, info, arguments.control_endpoint))
-    sdk_worker_main.main(sys.argv[:1])
-
-
-class _WorkerId(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
-    """Beam's services tell workers apart by this header."""
-
-    def __init__(self, worker_id: str) -> None:
-        self._worker_id = worker_id
-
-    def intercept_unary_unary(self, continuation, client_call_details, request):  # type: ignore[no-untyped-def]
-        details = client_call_details._replace(
-            metadata=[*(client_call_details.metadata or ()), ("worker_id", self._worker_id)]
-        )
-        return continuation(details, request)
+    """Start the worker with the arguments of this process and watch over it."""
+    silent = float(os.environ.get(SILENT) or DEFAULT_SILENT_S)
+    sys.exit(supervise([sys.executable, "-m", "algok.pipeline.cluster.worker", *sys.argv[1:]], silent))
 
 
 if __name__ == "__main__":

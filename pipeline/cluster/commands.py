@@ -88,3 +88,43 @@ def status(home: Path | None) -> None:
         click.echo(f"{name:<16}{'running' if alive else 'DEAD'}")
     if where.addresses.exists():
         click.echo(f"{'dashboard:':<16}http://{where.read_addresses().rest}")
+
+
+@cluster.command()
+@_HOME
+def install(home: Path | None) -> None:
+    """Fetch the jars of Flink and Beam's runner, check them, and print their folder; starts nothing.
+
+    For a cluster of your own: its lib folder must hold these jars (docs/cluster.md).
+    """
+    from algok.pipeline.cluster.parts import install_parts
+
+    where = _home(home)
+    try:
+        install_parts(where)
+    except AlgokError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(where.jars)
+
+
+@cluster.command("job-server")
+@_HOME
+@click.option("--flink-master", required=True, metavar="HOST:PORT", help="REST address of the JobManager.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that clients of this server use.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8099, show_default=True)
+def job_server(home: Path | None, flink_master: str, host: str, port: int) -> None:
+    """Run Beam's job server for a cluster of your own, in the foreground.
+
+    \b
+    Example:
+      algok cluster job-server --flink-master flink.example:8081
+    """
+    import os
+
+    from algok.pipeline.cluster.control import job_server_command
+
+    try:
+        command = job_server_command(_home(home), flink_master, host, port)
+    except AlgokError as error:
+        raise click.ClickException(str(error)) from error
+    os.execv(command[0], command)  # noqa: S606

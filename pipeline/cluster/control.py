@@ -14,11 +14,22 @@ from typing import Any
 import msgspec
 
 from algok.errors import StageError
+from algok.pipeline.cluster.boot import LOG
 from algok.pipeline.cluster.layout import Addresses, ClusterOptions, Home
 from algok.pipeline.cluster.parts import install_parts, java
 from algok.pipeline.cluster.processes import end_all, find_started, start_process
 
-__all__ = ["cluster_down", "cluster_status", "cluster_up", "rest_get", "start_job_manager", "start_job_server"]
+__all__ = [
+    "cluster_down",
+    "cluster_status",
+    "cluster_up",
+    "job_server_command",
+    "rest_get",
+    "start_job_manager",
+    "start_job_server",
+    "start_task_manager",
+    "wait_until_ready",
+]
 
 JOB_MANAGER, JOB_SERVER = "job-manager", "job-server"
 #: Seconds until all parts must answer.
@@ -106,12 +117,19 @@ def _config(home: Home, options: ClusterOptions, rpc_port: int, rest_port: int) 
         # Beam's classes are on the class path of the cluster; a copy for each job would fill the metaspace.
         "classloader.resolve-order": "parent-first",
         "classloader.check-leaked-classloader": False,
-        # A lost TaskManager is noticed after 20 s instead of 50; a restart takes what is left of the cluster.
+        # A dead TaskManager is noticed within seconds, when two heartbeats cannot be delivered. The time-out is for one
+        # that hangs, and generous: on a machine that is busy with other things a live one may be late.
         "heartbeat.interval": 3000,
-        "heartbeat.timeout": 20000,
-        "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": 3,
-        "restart-strategy.fixed-delay.delay": "2 s",
+        "heartbeat.timeout": 60000,
+        # Five tries in a row over half a minute: the first ones may still go to a TaskManager that is dead. Not a fixed
+        # number for the whole job: one that runs for days outlives more deaths than that.
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.backoff-multiplier": 2.0,
+        "restart-strategy.exponential-delay.max-backoff": "16 s",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "2 min",
+        "restart-strategy.exponential-delay.attempts-before-reset-backoff": 5,
+        "restart-strategy.exponential-delay.jitter-factor": 0.0,
         "cluster.registration.error-delay": 1000,
         "slot.request.timeout": 60000,
         "slotmanager.redundant-taskmanager-num": 0,
@@ -127,14 +145,20 @@ def _write_files(home: Home, options: ClusterOptions, rpc_port: int, rest_port: 
     lines = [f"{name}: {json.dumps(value)}\n" for name, value in config.items()]
     (home.conf / "config.yaml").write_text("".join(lines))
     (home.conf / "log4j.properties").write_text(_LOG4J)
-    home.boot.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m algok.pipeline.cluster.boot "$@"\n')
+    home.boot.write_text(
+        f'#!/bin/sh\n{LOG}="{home.logs / "workers.log"}" exec "{sys.executable}" -m algok.pipeline.cluster.boot "$@"\n'
+    )
     home.boot.chmod(home.boot.stat().st_mode | stat.S_IXUSR)
 
 
-def _start_java(home: Home, name: str, memory: list[str], main: str, *arguments: str) -> None:
-    command = [java(), *memory, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", *_OPENED]
+def _java(home: Home, memory: list[str], main: str, *arguments: str) -> list[str]:
+    command = [java(), *memory, "-XX:+UseSerialGC", *_OPENED]
     command += [f"-Dlog4j.configurationFile={home.conf / 'log4j.properties'}", f"-Djava.io.tmpdir={home.temporary}"]
-    command += ["-cp", f"{home.patched}:{home.jars}/*", main, *arguments]
+    return [*command, "-cp", f"{home.patched}:{home.jars}/*", main, *arguments]
+
+
+def _start_java(home: Home, name: str, memory: list[str], main: str, *arguments: str) -> None:
+    command = _java(home, memory, main, *arguments)
     start_process(name, command, folder=home.run, log=home.logs / f"{name}.log", cwd=home.temporary)
 
 
@@ -156,14 +180,33 @@ def start_task_manager(home: Home, options: ClusterOptions, name: str) -> None:
     _start_java(home, name, memory, main, "--configDir", str(home.conf))
 
 
+_JOB_SERVER_MAIN = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+_JOB_SERVER_MEMORY = ["-Xmx400m", "-XX:MaxMetaspaceSize=256m"]
+
+
+def _job_server_arguments(home: Home, rest: str, host: str, port: int) -> list[str]:
+    arguments = [f"--job-host={host}", f"--job-port={port}", "--artifact-port=0", "--expansion-port=0"]
+    return [*arguments, f"--artifacts-dir={home.temporary / 'artifacts'}", f"--flink-master={rest}"]
+
+
 def start_job_server(home: Home, addresses: Addresses) -> None:
     """Start (or start again) Beam's job server at the address that clients know."""
     host, port = addresses.job_server.split(":")
-    arguments = [f"--job-host={host}", f"--job-port={port}", "--artifact-port=0", "--expansion-port=0"]
-    arguments += [f"--artifacts-dir={home.temporary / 'artifacts'}", f"--flink-master={addresses.rest}"]
-    arguments += [f"--flink-conf-dir={home.conf}"]
-    main = "org.apache.beam.runners.flink.FlinkJobServerDriver"
-    _start_java(home, JOB_SERVER, ["-Xmx400m", "-XX:MaxMetaspaceSize=256m"], main, *arguments)
+    arguments = [*_job_server_arguments(home, addresses.rest, host, int(port)), f"--flink-conf-dir={home.conf}"]
+    _start_java(home, JOB_SERVER, _JOB_SERVER_MEMORY, _JOB_SERVER_MAIN, *arguments)
+
+
+def job_server_command(home: Home, flink_master: str, host: str, port: int) -> list[str]:
+    """The command of a job server in the foreground, for a cluster of the user's own at ``flink_master`` (host:port).
+
+    Installs the jars if they are missing.
+    """
+    install_parts(home)
+    for folder in (home.conf, home.temporary):
+        folder.mkdir(parents=True, exist_ok=True)
+    (home.conf / "log4j.properties").write_text(_LOG4J)
+    arguments = _job_server_arguments(home, flink_master, host, port)
+    return _java(home, _JOB_SERVER_MEMORY, _JOB_SERVER_MAIN, *arguments)
 
 
 def cluster_up(

@@ -15,6 +15,7 @@ from algok.pipeline.report.summary import (
     MixBucket,
     MixLanguage,
     MixSummary,
+    PackBucket,
     PackLanguage,
     PackSummary,
     Records,
@@ -264,24 +265,38 @@ def _rank_order(name: str) -> tuple[int, str]:
     return (0 if name == "o200k_base" else 1, name)
 
 
-def _pack_languages(folder: Folder, buckets: dict[str, int], rates: dict[str, float]) -> list[PackLanguage]:
-    """Tokens by language, most first: planned, packed, and the rate that would have planned them right."""
-    plan = folder.manifests["mix"].details.get("plan", {}) if "mix" in folder.manifests else {}
-    planned = {row["language"]: int(row["planned_tokens"]) for row in plan.get("languages", [])}
-    packed: dict[str, int] = {}
-    for name, count in buckets.items():
-        language = name.partition("/")[0]
-        packed[language] = packed.get(language, 0) + count
-    return [
+def _pack_languages(budget: dict[str, Any], rates: dict[str, float]) -> list[PackLanguage]:
+    """Tokens by language, most first, and the rates that plan them right."""
+    measured = budget.get("tokens_per_byte", {})
+    rows = [
         PackLanguage(
-            language=language,
-            planned=planned.get(language),
-            packed=count,
-            rate=(rate := rates.get(language, rates["default"])),
-            measured=rate * count / planned[language] if planned.get(language) else None,
+            language=row["language"],
+            budget=row["budget_tokens"],
+            packed=row["packed_tokens"],
+            short=row["short_tokens"],
+            short_by=row["short_by"],
+            rate=rates.get(row["language"], rates["default"]),
+            measured=measured.get(row["language"]),
         )
-        for language, count in sorted(packed.items(), key=lambda item: (-item[1], item[0]))
+        for row in budget.get("languages", [])
     ]
+    return sorted(rows, key=lambda row: (-row.packed, row.language))
+
+
+def _pack_buckets(budget: dict[str, Any]) -> list[PackBucket]:
+    rows = [
+        PackBucket(
+            language=row["language"],
+            source=row["source"],
+            planned=row["planned_tokens"],
+            budget=row["budget_tokens"],
+            available=row["available_tokens"],
+            packed=row["packed_tokens"],
+            met=row["met"],
+        )
+        for row in budget.get("buckets", [])
+    ]
+    return sorted(rows, key=lambda row: (-row.packed, row.language, row.source))
 
 
 def packing(folder: Folder, rates: dict[str, float]) -> PackSummary | None:
@@ -294,7 +309,7 @@ def packing(folder: Folder, rates: dict[str, float]) -> PackSummary | None:
     shards = [
         Shard(name=f.path.rsplit("/", 1)[-1], sequences=f.rows, bytes=f.bytes, checksum=f.checksum) for f in files
     ]
-    buckets = {str(k): int(v) for k, v in details.get("tokens_by_bucket", {}).items()}
+    budget = details.get("budget", {})
     sequences, length = int(details.get("sequences", 0)), int(details.get("sequence_length", 0))
     return PackSummary(
         sequence_length=length,
@@ -304,11 +319,13 @@ def packing(folder: Folder, rates: dict[str, float]) -> PackSummary | None:
         documents=sum(line.documents for line in manifest.ledger if line.direction == "out" and line.outcome == KEPT),
         copies=int(details.get("copies", 0)),
         cut_documents=int(details.get("cut_documents", 0)),
+        cut_tokens=int(details.get("cut_tokens", 0)),
+        scattered_documents=int(details.get("scattered_documents", 0)),
         concatenation_cuts=int(details.get("concatenation_cuts", 0)),
-        languages=_pack_languages(folder, buckets, rates),
-        buckets=buckets,
+        languages=_pack_languages(budget, rates),
+        buckets=_pack_buckets(budget),
         shards=shards[:SHOWN_SHARDS],
         shard_count=len(shards),
         shard_bytes=sum(s.bytes for s in shards),
-        details={k: v for k, v in details.items() if k not in ("shards", "tokens_by_bucket")},
+        details={k: v for k, v in details.items() if k not in ("shards", "tokens_by_bucket", "budget")},
     )

@@ -26,6 +26,7 @@ __all__ = [
     "MixBucket",
     "MixLanguage",
     "MixSummary",
+    "PackBucket",
     "PackLanguage",
     "PackSummary",
     "Records",
@@ -228,6 +229,7 @@ class Alarm(_Part, frozen=True):
     documents: int
     removed: int
     share: float
+    examples: list[str] = []
 
 
 class Cluster(_Part, frozen=True):
@@ -330,19 +332,35 @@ class Shard(_Part, frozen=True):
 
 
 class PackLanguage(_Part, frozen=True):
-    """Planned and packed tokens of one language. ``rate``: tokens for a byte that the recipe planned with;
-    ``measured``: what they were."""
+    """Tokens of one language against its share of the recipe's budget. ``short_by``: supply, reserve, or empty.
+    ``rate``: tokens for a byte that the recipe planned with; ``measured``: what they are."""
 
     language: str
-    planned: int | None
+    budget: int
     packed: int
+    short: int
+    short_by: str
     rate: float
     measured: float | None
 
 
+class PackBucket(_Part, frozen=True):
+    """Tokens of a bucket: ``planned`` by mix from bytes, ``budget`` due in counted tokens, ``packed``. ``met``: the
+    last two are equal to within one sequence."""
+
+    language: str
+    source: str
+    planned: int
+    budget: int
+    available: int
+    packed: int
+    met: bool
+
+
 class PackSummary(_Part, frozen=True):
-    """What was packed. ``padding`` in tokens; ``cut_documents`` are longer than a sequence, ``concatenation_cuts``
-    would be cut by plain concatenation; ``buckets``: tokens by language/source. The first shards are listed."""
+    """What was packed. ``padding`` in tokens; ``cut_documents`` are longer than a sequence and hold ``cut_tokens``, the
+    last parts of ``scattered_documents`` of them lie apart; ``concatenation_cuts`` would be cut by plain concatenation.
+    The first shards are listed."""
 
     sequence_length: int
     sequences: int
@@ -351,9 +369,11 @@ class PackSummary(_Part, frozen=True):
     documents: int
     copies: int
     cut_documents: int
+    cut_tokens: int
+    scattered_documents: int
     concatenation_cuts: int
     languages: list[PackLanguage]
-    buckets: dict[str, int]
+    buckets: list[PackBucket]
     shards: list[Shard]
     shard_count: int
     shard_bytes: int

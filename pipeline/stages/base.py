@@ -23,7 +23,7 @@ from algok.pipeline.manifest import (
     require_manifest,
 )
 from algok.pipeline.recipe import Recipe
-from algok.pipeline.steps import StepResult, run_units
+from algok.pipeline.steps import OnTally, StepResult, run_units
 from algok.transforms.annotate import Kernel, Source
 from algok.transforms.sinks import FileReceipt, Output
 from algok.transforms.storage import delete, is_local, join, remove_leftovers, remove_tree
@@ -42,6 +42,7 @@ __all__ = [
     "package_versions",
     "run_stage",
     "stage_status",
+    "unit_of",
 ]
 
 
@@ -65,6 +66,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         source: Source,
         kernels: list[Kernel],
         outputs: tuple[Output, ...],
+        on_tally: OnTally | None = None,
     ) -> StepResult:
         """Run a step of units in the stage's folder."""
         return run_units(
@@ -78,6 +80,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             outputs=outputs,
             options=self.options if stage == "extract" else self.light(sum(unit.size for unit in units)),
             reporter=self.reporter,
+            on_tally=on_tally,
         )
 
     def light(self, size: int) -> RunOptions:
@@ -192,6 +195,7 @@ def run_stage(stage: Stage, context: Context, *, force: bool = False) -> Done:
         context.reporter.remark(f"{stage.name}: {why}")
         clock = timed()
         result = stage.run(context, key)
+        remove_leftovers(folder)  # of workers that died while the runner went on without them
         if stage.balance != "none":
             check_balance(stage.name, result.ledger, by_language=stage.balance == "language")
         if stage.reads:
@@ -244,19 +248,20 @@ class _locked:  # noqa: N801
 def document_units(context: Context, *, decisions: bool, selection: tuple[str, str] | None = None) -> list[Unit]:
     """One unit for each documents file, with the files that go with it; see ``transforms.sources.DocumentRows``.
 
-    ``selection`` is (stage, table) of the clusters or the mixture.
+    ``selection`` is (stage, table) of the clusters or the mixture; then the texts are read with dedup's edits.
     """
     documents = read_files(context.folder("extract"), require_manifest(context.work, "extract", "any"), "documents")
 
     def by_unit(stage: str, table: str) -> dict[str, FileReceipt]:
         files = read_files(context.folder(stage), require_manifest(context.work, stage, "any"), table)
-        return {_unit_of(f.path): f for f in files}
+        return {unit_of(f.path): f for f in files}
 
     decided = by_unit("filter", "decisions") if decisions else {}
     selected = by_unit(*selection) if selection else {}
+    edits = by_unit("dedup", "edits") if selection else {}
     units = []
     for file in documents:
-        unit = _unit_of(file.path)
+        unit = unit_of(file.path)
         body: dict[str, Any] = {"documents": file.path, "rows": file.rows}
         inputs = [file.checksum]
         if decisions:
@@ -267,9 +272,13 @@ def document_units(context: Context, *, decisions: bool, selection: tuple[str, s
                 continue  # no row of this unit was kept
             body["selection"] = selected[unit].path
             inputs.append(selected[unit].checksum)
+            if unit in edits and edits[unit].rows:
+                body["edits"] = edits[unit].path
+                inputs.append(edits[unit].checksum)
         units.append(Unit(key=unit, size=file.bytes, body=body, inputs=inputs))
     return units
 
 
-def _unit_of(path: str) -> str:
+def unit_of(path: str) -> str:
+    """The unit's key in the name of one of its files."""
     return path.rsplit("/", 1)[-1].removesuffix(".parquet")

@@ -30,6 +30,32 @@ class _Input(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
 
 
+class _Records:
+    """What the readers counted of all files, in memory that does not grow with their number."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, int] = {}
+        self._ranges = 0
+        self._bytes = 0
+        self._first: list[list[Any]] = []
+
+    def add(self, tally: dict[str, Any]) -> None:
+        for kind, count in tally.get("kinds", {}).items():
+            self._kinds[kind] = self._kinds.get(kind, 0) + count
+        skipped = tally.get("skipped", [])
+        self._ranges += len(skipped)
+        self._bytes += sum(end - start for _, start, end, *_ in skipped)
+        self._first = sorted([*self._first, *skipped])[:SHOWN_GAPS]
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "records_by_kind": dict(sorted(self._kinds.items())),
+            "skipped_ranges": self._ranges,
+            "skipped_bytes": self._bytes,
+            "first_skipped": self._first,
+        }
+
+
 def input_files(source: SourceRecipe) -> list[Found]:
     """The source's files, sorted by path, each once.
 
@@ -41,8 +67,9 @@ def input_files(source: SourceRecipe) -> list[Found]:
             lines = [line.decode().strip() for line in file]
         patterns += [line for line in lines if line and not line.startswith("#")]
     found: dict[str, Found] = {}
-    for pattern in patterns:
-        matches = list_files(pattern)
+    with ThreadPoolExecutor(LISTERS) as pool:  # a line of a file list is a request of its own on an object store
+        listed = list(pool.map(list_files, patterns))
+    for pattern, matches in zip(patterns, listed, strict=True):
         if not matches:
             what = "no file matches" if any(c in pattern for c in "*?[") else "there is no file"
             raise InputError(f"source {source.name}: {what} {pattern}; paths in a recipe are relative to its folder")
@@ -112,6 +139,7 @@ class Extract:
         model = find_model(section.language_model)
         # The key of a unit has no part of the other inputs, so that a new file leaves the units of old ones done.
         step = digest(["extract", self.format, self._configuration(context)])
+        records = _Records()
         result = context.units(
             self.name,
             "documents",
@@ -124,23 +152,12 @@ class Extract:
                 MeasureSignals(),
             ],
             extract_outputs(),
+            records.add,
         )
-        kinds: dict[str, int] = {}
-        gaps = []
-        for tally in result.tallies.values():
-            for kind, count in tally.get("kinds", {}).items():
-                kinds[kind] = kinds.get(kind, 0) + count
-            gaps += tally.get("skipped", [])
         ledger = [*from_tally(self.name, result.read), *from_counts(self.name, result.counts)]
         if not ledger:
             raise InputError("the input files hold no document: check `paths` and `format` of the recipe's sources")
-        details = {
-            "records_by_kind": dict(sorted(kinds.items())),
-            "skipped_ranges": len(gaps),
-            "skipped_bytes": sum(end - start for _, start, end, *_ in gaps),
-            "first_skipped": sorted(gaps)[:SHOWN_GAPS],
-        }
-        return Result(files=result.files, ledger=ledger, details=details)
+        return Result(files=result.files, ledger=ledger, details=records.details())
 
     def _units(self, context: Context, read: ReadOptions) -> list[Unit]:
         def split(item: _Input) -> list[Unit]:

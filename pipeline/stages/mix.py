@@ -6,7 +6,7 @@ import apache_beam as beam
 import msgspec
 import numpy as np
 
-from algok.pipeline.budget import BINS, Plan, solve
+from algok.pipeline.budget import BINS, Supply, solve
 from algok.pipeline.jobs import run_job
 from algok.pipeline.ledger import from_counts, from_tally
 from algok.pipeline.stages.base import Context, Result, digest, document_units
@@ -30,7 +30,7 @@ class Mix:
 
     name = "mix"
     after: tuple[str, ...] = ("dedup",)
-    format = 1
+    format = 2
     packages: tuple[str, ...] = ()
     reads = "dedup"
     shows: tuple[str, ...] = ()
@@ -50,26 +50,30 @@ class Mix:
             selection_schema=CLUSTERS,
             chosen="survivor",
         )
-        plan = self._plan(context, units, source, starts, languages)
+        supply = self._supply(context, units, source, starts, languages)
+        plan = solve(recipe, supply)
+        # More than the budget is taken, by estimate, for pack to meet it by count.
+        wide = solve(msgspec.structs.replace(recipe, tokens=round(recipe.tokens * (1 + recipe.reserve))), supply)
         rules = {
-            (c.language, c.source, c.weight_class): CopyRule(whole=c.whole, threshold=c.threshold) for c in plan.choices
+            (c.language, c.source, c.weight_class): CopyRule(whole=c.whole, threshold=c.threshold) for c in wide.choices
         }
         choose = ChooseCopies(rules=rules, starts=starts, languages=languages, seed=context.recipe.seed)
-        step = digest(["mix", self.format, context.recipe.seed, starts, msgspec.to_builtins(plan)])
+        step = digest(["mix", self.format, context.recipe.seed, starts, msgspec.to_builtins(wide)])
         result = context.units(self.name, "mixture", step, units, source, [choose], mix_outputs())
         ledger = [*from_tally(self.name, result.read), *from_counts(self.name, result.counts)]
-        details = {"plan": msgspec.to_builtins(plan)}
-        del details["plan"]["choices"]
+        details = {"plan": msgspec.to_builtins(plan), "reserve": msgspec.to_builtins(wide)}
+        for solved in details.values():
+            del solved["choices"]
         return Result(files=result.files, ledger=ledger, details=details)
 
-    def _plan(
+    def _supply(
         self,
         context: Context,
         units: list[Unit],
         source: DocumentRows,
         starts: tuple[int, ...],
         languages: frozenset[str],
-    ) -> Plan:
+    ) -> Supply:
         folder = context.folder(self.name)
         list_path, sums_folder = join(folder, ".plan", "supply.jsonl"), join(folder, ".receipts", "supply")
         write_units(list_path, units, "supply")
@@ -83,9 +87,9 @@ class Mix:
 
         with context.reporter.step(self.name, "supply", len(units), sum(u.size for u in units)):
             run_job("algok-mix-supply", build, context.light(sum(u.size for u in units)))
-        supply = {}
+        supply: Supply = {}
         for line in read_lines(sums_folder):
             (language, name, weight_class), sums = msgspec.json.decode(line)
             size, documents = np.array(sums, dtype=np.int64)
             supply[language, name, weight_class] = (size, documents)
-        return solve(context.recipe.mix, supply)
+        return supply

@@ -325,13 +325,51 @@ def tokenizer_and_pack(work: Path) -> None:
             "padding": 249,
             "copies": 140,
             "cut_documents": 3,
+            "cut_tokens": 7_001,
+            "scattered_documents": 1,
             "concatenation_cuts": 16,
             "waste": 249 / (17 * 2048),
             "sequence_length": 2048,
             "shards": 1,
             "tokens_by_bucket": {"ko/web": 20_000, "en/web": 14_567},
+            "budget": {
+                "tokens": 40_000,
+                "languages": [
+                    _language_budget("en", 0.4, 16_000, 14_567, "reserve"),
+                    _language_budget("ko", 0.6, 24_000, 20_000, "supply"),
+                ],
+                "buckets": [
+                    _bucket_budget("en", 14_000, 14_600, 14_567, True),
+                    _bucket_budget("ko", 23_000, 24_000, 20_000, False),
+                ],
+                "tokens_per_byte": {"en": 0.22, "ko": 0.141},
+            },
             "tokenizer_sha256": "0" * 64,
             "vocab_size": 4096,
         },
         **common,
     )
+
+
+def _language_budget(language: str, share: float, budget: int, packed: int, short_by: str) -> dict[str, Any]:
+    return {
+        "language": language,
+        "share": share,
+        "budget_tokens": budget,
+        "available_tokens": packed,
+        "packed_tokens": packed,
+        "short_tokens": budget - packed,
+        "short_by": short_by,
+    }
+
+
+def _bucket_budget(language: str, planned: int, budget: int, packed: int, met: bool) -> dict[str, Any]:
+    return {
+        "language": language,
+        "source": "web",
+        "planned_tokens": planned,
+        "budget_tokens": budget,
+        "available_tokens": packed,
+        "packed_tokens": packed,
+        "met": met,
+    }

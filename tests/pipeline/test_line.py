@@ -59,7 +59,7 @@ class TestOutcome:
         ledger = manifest(work, "extract").ledger
         for outcome_, table in ((KEPT, "documents"), (REJECTED, "rejected"), (FAILED, "failed")):
             assert sum(total(ledger, "out", (outcome_,)).values()) == len(result[f"extract/{table}"])
-        for stage, table in (("filter", "decisions"), ("dedup", "clusters"), ("mix", "mixture")):
+        for stage, table in (("filter", "decisions"), ("dedup", "clusters"), ("mix", "mixture"), ("pack", "packed")):
             kept = sum(total(manifest(work, stage).ledger, "out", (KEPT,)).values())
             assert kept == sum(r["outcome"] == KEPT for r in result[f"{stage}/{table}"])
 
@@ -84,7 +84,10 @@ class TestOutcome:
             for ids, parts in zip(table["doc_id"].to_pylist(), table["doc_part"].to_pylist(), strict=True):
                 for doc_id, part in zip(ids, parts, strict=True):
                     packed[doc_id] = packed.get(doc_id, 0) + (part == 0)
-        assert packed == {r["doc_id"]: r["copies"] for r in result["mix/mixture"] if r["copies"]}
+        assert packed == {r["doc_id"]: r["copies"] for r in result["pack/packed"] if r["copies"]}
+        mixture = {r["doc_id"]: r["copies"] for r in result["mix/mixture"] if r["copies"]}
+        assert {r["doc_id"] for r in result["pack/packed"]} == mixture.keys()
+        assert all(copies <= mixture[doc_id] for doc_id, copies in packed.items())
 
     def test_shards_decode_to_the_texts(self, finished: Finished) -> None:
         from algok.tokenizer.codec import Codec

@@ -118,3 +118,36 @@ def test_edges_and_errors() -> None:
         pack(np.array([1]), 1)
     with pytest.raises(InputError, match="ids"):
         pack(np.array([1]), ids=np.zeros((2, 16), np.uint8))
+
+
+def _adjacent(packing: Packing, document: int) -> bool:
+    """Whether the parts of a document follow each other, each at the start of its sequence."""
+    at = np.flatnonzero(packing.document == document)
+    at = at[np.argsort(packing.part[at])]
+    return bool((np.diff(packing.sequence[at]) == 1).all() and (packing.start[at] == 0).all())
+
+
+@given(st.lists(st.integers(0, 120), max_size=60), st.integers(2, 20), st.integers(0, 3))
+@settings(max_examples=200, deadline=None)
+def test_long_documents_lie_in_adjacent_sequences(lengths: list[int], size: int, seed: int) -> None:
+    array = np.array(lengths, np.int64)
+    packing = pack(array, size, seed=seed)
+    check(packing, array)
+    apart = [d for d in np.flatnonzero(array > size) if not _adjacent(packing, d)]
+    assert len(apart) <= packing.scattered_documents
+    assert packing.cut_tokens == array[array > size].sum()
+
+
+def test_web_like_documents_are_all_adjacent_and_books_alone_waste_little() -> None:
+    lengths = _web_lengths(100_000, 4)
+    packing = pack(lengths, 8192)
+    long = np.flatnonzero(lengths > 8192)
+    assert len(long) > 500
+    assert packing.scattered_documents == 0
+    assert all(_adjacent(packing, d) for d in long)
+    assert packing.waste < 0.005
+    # Hardly anything to fill sequences up with: the rests of long documents must share sequences.
+    books = np.random.default_rng(5).integers(9_000, 60_000, 4_000)
+    packing = pack(np.concatenate([books, _web_lengths(50, 5)]), 8192)
+    assert packing.waste < 0.005
+    assert 0 < packing.scattered_documents < len(books)

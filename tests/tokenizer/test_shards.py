@@ -3,6 +3,8 @@
 import io
 import itertools
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -26,7 +28,9 @@ def _info(**changes: object) -> ShardInfo:
 Documents = dict[bytes, list[int]]
 
 
-def _write(path: Path, seed: int, documents: int = 300, **changes: object) -> tuple[ShardReceipt, Documents]:
+def write_random_shard(
+    path: Path, seed: int, documents: int = 300, **changes: object
+) -> tuple[ShardReceipt, Documents]:
     """A shard of random documents, and their tokens by id."""
     rng = np.random.default_rng(seed)
     info = _info(**changes)
@@ -40,7 +44,7 @@ def _write(path: Path, seed: int, documents: int = 300, **changes: object) -> tu
 
 
 def test_plain_arrow_reads_every_document_back(tmp_path: Path) -> None:
-    receipt, documents = _write(tmp_path / "a.arrow", 1)
+    receipt, documents = write_random_shard(tmp_path / "a.arrow", 1)
     with pa.memory_map(str(tmp_path / "a.arrow")) as source:
         table = pa.ipc.open_file(source).read_all()
     assert table.schema.field("tokens").type.list_size == SIZE
@@ -72,14 +76,14 @@ def test_plain_arrow_reads_every_document_back(tmp_path: Path) -> None:
 
 
 def test_large_vocabularies_use_32_bits(tmp_path: Path) -> None:
-    _write(tmp_path / "a.arrow", 1, vocab_size=102_400)
+    write_random_shard(tmp_path / "a.arrow", 1, vocab_size=102_400)
     schema = pa.ipc.open_file(str(tmp_path / "a.arrow")).schema
     assert schema.field("tokens").type.value_type == pa.uint32()
 
 
 def test_same_bytes_for_same_input_and_for_a_file_object(tmp_path: Path) -> None:
-    one, _ = _write(tmp_path / "a.arrow", 1)
-    two, _ = _write(tmp_path / "b.arrow", 1)
+    one, _ = write_random_shard(tmp_path / "a.arrow", 1)
+    two, _ = write_random_shard(tmp_path / "b.arrow", 1)
     assert one.xxh3_128 == two.xxh3_128
     assert (tmp_path / "a.arrow").read_bytes() == (tmp_path / "b.arrow").read_bytes()
     sink = io.BytesIO()
@@ -88,18 +92,43 @@ def test_same_bytes_for_same_input_and_for_a_file_object(tmp_path: Path) -> None
     assert pa.ipc.open_file(io.BytesIO(sink.getvalue())).num_record_batches == 0
 
 
-def test_polars_reads_a_shard(tmp_path: Path) -> None:
-    polars = pytest.importorskip("polars")
-    receipt, _ = _write(tmp_path / "a.arrow", 1)
-    frame = polars.read_ipc(tmp_path / "a.arrow")
-    assert frame["length"].sum() == receipt.tokens
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, list[int]]:
+    """A shard of about 40 MB, the sum of its ids, and the ids of its first document."""
+    path = tmp_path_factory.mktemp("large") / "a.arrow"
+    rng = np.random.default_rng(3)
+    lengths = np.maximum(1, rng.lognormal(6.1, 1.0, 13_000)).astype(np.int64)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    tokens = rng.integers(4, 102_400, offsets[-1]).astype(np.uint32)
+    ids = rng.integers(0, 256, (len(lengths), 16), np.uint8)
+    info = _info(vocab_size=102_400, sequence_length=32_768)
+    packing = pack(lengths, ids=ids)
+    write_shard(path, info, packing, tokens, offsets, ids, pa.array(["ko"] * len(lengths)))
+    first = int(packing.document[0])
+    total = int(tokens.sum(dtype=np.uint64)) + 3 * packing.padding
+    return path, total, tokens[offsets[first] : offsets[first + 1]].tolist()
+
+
+@pytest.mark.parametrize("library", ["pyarrow", "polars", "polars_alone", "datasets"])
+def test_other_libraries_read_a_shard_without_algok_and_without_a_copy(
+    library: str, large: tuple[Path, int, list[int]], tmp_path: Path
+) -> None:
+    path, total, first = large
+    write_random_shard(tmp_path / "small.arrow", 1)
+    script = Path(__file__).with_name("other_readers.py")
+    command = [sys.executable, str(script), library, str(tmp_path / "small.arrow"), str(path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=path.parent)
+    assert run.returncode == 0, run.stderr
+    got, ids, grown = json.loads(run.stdout)
+    assert (got, ids) == (total, first)
+    assert grown < 0.75 * path.stat().st_size
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("shards")
     for i in range(3):
-        _write(folder / f"{i}.arrow", i, documents=120 + 40 * i)
+        write_random_shard(folder / f"{i}.arrow", i, documents=120 + 40 * i)
     return sorted(folder.glob("*.arrow"))
 
 
@@ -145,7 +174,9 @@ def test_ranks_and_workers_cut_one_global_order(shards: list[Path], world: int, 
 
     assert sum(map(len, readers())) == len(whole)
     assert _order(readers()) == whole
+    assert [len(r) for r in readers()] == [sum(1 for _ in r) for r in readers()]
     full = [ShardReader(shards, seed=1, rank=r, world=world, block=block, drop_last=True) for r in range(world)]
+    assert [len(r) for r in full] == [sum(1 for _ in r) for r in full]
     assert len({len(r) for r in full}) == 1
     # Blocks taken from the workers in turn are the order of the rank, as a DataLoader takes batches.
     rank0 = [i.position for i in ShardReader(shards, seed=1, world=world, block=block)]
@@ -233,7 +264,7 @@ def test_bad_files_and_arguments(shards: list[Path], tmp_path: Path) -> None:
         writer.write_batch(pa.record_batch({"x": pa.array([1], pa.int32())}))
     with pytest.raises(CorruptionError, match="no packed shard"):
         ShardReader([plain])
-    _write(tmp_path / "other.arrow", 9, tokenizer_sha256="cd" * 32)
+    write_random_shard(tmp_path / "other.arrow", 9, tokenizer_sha256="cd" * 32)
     with pytest.raises(InputError, match="differs"):
         ShardReader([shards[0], tmp_path / "other.arrow"])
     with pytest.raises(InputError, match="pad_id"):

@@ -10,7 +10,7 @@ import pytest
 
 from algok.errors import CorruptionError, StageError
 from algok.pipeline.jobs import Quiet, RunOptions
-from algok.pipeline.steps import StepResult, run_units
+from algok.pipeline.steps import OnTally, StepResult, run_units
 from algok.transforms.sinks import Output, count_rows, receipt_of
 from algok.transforms.sources import read_parquet
 from algok.transforms.units import Mark, Unit, mark_batch, mark_of, unit_key
@@ -69,7 +69,15 @@ OUTPUTS = (Output(table="t", schema=ROWS, select=everything, count=count_kept, r
 UNITS = [Unit(key=unit_key("u", n), size=n + 1, body={"rows": n}) for n in (0, 1, 10, 250)]
 
 
-def run(folder: Path, *, key: str = "k", batch: int = 7, fail_at: int | None = None, workers: int = 1) -> StepResult:
+def run(
+    folder: Path,
+    *,
+    key: str = "k",
+    batch: int = 7,
+    fail_at: int | None = None,
+    workers: int = 1,
+    on_tally: OnTally | None = None,
+) -> StepResult:
     return run_units(
         stage="test",
         step="t",
@@ -81,6 +89,7 @@ def run(folder: Path, *, key: str = "k", batch: int = 7, fail_at: int | None = N
         outputs=OUTPUTS,
         options=RunOptions(workers=workers),
         reporter=Quiet(),
+        on_tally=on_tally,
     )
 
 
@@ -106,10 +115,15 @@ def test_each_unit_is_one_file_with_all_its_rows_in_order(tmp_path: Path, batch:
 
 def test_finished_units_are_not_done_again(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    first = run(folder)
-    again = run(folder)
+    tallies: list[dict[str, Any]] = []
+    first = run(folder, on_tally=tallies.append)
+    again = run(folder, on_tally=tallies.append)
     assert sorted(calls(folder)) == sorted(u.key for u in UNITS)
     assert again == first
+    assert first.units == len(UNITS)
+    assert tallies[: len(UNITS)] == tallies[len(UNITS) :]  # each unit's, also of those that were done before
+    read = [t.get("read", {}).get("s", {}).get("ko", [0])[0] for t in tallies[: len(UNITS)]]
+    assert sorted(read) == [0, 1, 10, 250]
 
 
 def test_another_configuration_does_all_units_again(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Looking into packed shards: the folder of the pack stage, and ``algok shards``."""
