@@ -18,7 +18,6 @@ Prints Markdown tables:
 import argparse
 import json
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -38,9 +37,15 @@ DATA = HERE.parent.parent / "shared" / "data"
 RANGES = ((0.7, 0.75), (0.75, 0.8), (0.8, 0.85), (0.85, 1.01))
 SETS = ("ko_petitions", "ko_dotnet_docs", "ko_news")
 
+#: Peak resident memory in kB of a process itself: ru_maxrss would begin with that of the process that started it.
+PEAK = """
+def peak():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+"""
+
 #: Run by the other environment: texts in; which are kept, and the cluster of each, out.
 DATATROVE = """
-import json, resource, sys, tempfile, time
+import json, sys, tempfile, time
 from datatrove.data import Document
 from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
 from datatrove.pipeline.dedup.minhash import MinhashConfig
@@ -60,8 +65,8 @@ kept = {d.id for d in kept.run(iter(documents), 0, 1)}
 clusters = [d.metadata.get("minhash_cluster_id", -1) for d in documents]
 kept_of = {c: i for i, (d, c) in enumerate(zip(documents, clusters)) if d.id in kept and c != -1}
 survivor = [i if c == -1 else kept_of.get(c, i) for i, c in enumerate(clusters)]
-cpu, peak = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-json.dump([survivor, cpu, peak], open(sys.argv[2], "w"))
+cpu = time.process_time() - start
+json.dump([survivor, cpu, peak()], open(sys.argv[2], "w"))
 """
 
 #: The same for text-dedup: its command, then the union-find that it dumps.
@@ -80,11 +85,11 @@ minhash.main.main(
     standalone_mode=False,
 )
 cpu = time.process_time() - start
-used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-cpu += used[1].ru_utime + used[1].ru_stime
+children = resource.getrusage(resource.RUSAGE_CHILDREN)
+cpu += children.ru_utime + children.ru_stime
 uf = pickle.load(open(folder + "/out/uf.pkl", "rb"))
 roots = [uf.find(i) for i in range(len(texts))]
-json.dump([roots, cpu, max(u.ru_maxrss for u in used)], open(sys.argv[2], "w"))
+json.dump([roots, cpu, peak()], open(sys.argv[2], "w"))
 """
 
 Truth = dict[tuple[int, int], float]
@@ -138,7 +143,13 @@ def run_algok(given: Path, made: Path) -> None:
             for row in batch.to_pylist():
                 survivor[row["row"]] = at[row["cluster_id"]]
         cpu = time.process_time() - start
-    made.write_text(json.dumps([survivor, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+    made.write_text(json.dumps([survivor, cpu, peak()]))
+
+
+def peak() -> int:
+    """Peak resident memory of this process in kB."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
 def _one() -> object:
@@ -203,9 +214,9 @@ def main() -> None:
         return
     engines = {"algok": [sys.executable, str(Path(__file__).resolve()), "--engine"]}
     if args.datatrove:
-        engines["datatrove"] = [args.datatrove, "-c", DATATROVE]
+        engines["datatrove"] = [args.datatrove, "-c", PEAK + DATATROVE]
     if args.text_dedup:
-        engines["text-dedup"] = [args.text_dedup, "-c", TEXT_DEDUP]
+        engines["text-dedup"] = [args.text_dedup, "-c", PEAK + TEXT_DEDUP]
 
     texts, truth = pairs_of(args.data)
     heads = " | ".join(f"found at J {low:g}-{min(high, 1):g}" for low, high in RANGES)

@@ -39,6 +39,13 @@ class StageGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return self._stage if cmd_name == self._stage.name else super().get_command(ctx, cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        # The stage is the group itself: usage lines must not say its name twice.
+        return ("" if command is self._stage else name), command, rest
+
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage(ctx.command_path, "[OPTIONS] RECIPE")
         for name in sorted(self.commands):

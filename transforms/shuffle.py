@@ -77,7 +77,7 @@ class _Spill(beam.DoFn):  # type: ignore[misc]
         self._flush_bytes = flush_bytes
 
     def start_bundle(self) -> None:
-        self._pieces: dict[int, list[pa.RecordBatch]] = {}
+        self._pending: list[pa.RecordBatch] = []
         self._buffered = 0
         self._file: AtomicFile | None = None
         self._writer: Any = None
@@ -87,30 +87,31 @@ class _Spill(beam.DoFn):  # type: ignore[misc]
     def process(self, element: pa.RecordBatch) -> None:
         if element.num_rows == 0:
             return
-        element = element.replace_schema_metadata(None)
-        ids = partition_ids(element.column(self._key), self._partitions)
-        order = np.argsort(ids, kind="stable")
-        rows = element.take(pa.array(order))
-        values, starts = np.unique(ids[order], return_index=True)
-        ends = np.append(starts[1:], len(order))
-        for value, start, end in zip(values.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            self._pieces.setdefault(value, []).append(rows.slice(start, end - start))
-        self._buffered += rows.nbytes
+        self._pending.append(element.replace_schema_metadata(None))
+        self._buffered += element.nbytes
         if self._buffered >= self._flush_bytes:
             self._flush()
 
     def _flush(self) -> None:
-        for partition in sorted(self._pieces):
-            table = pa.Table.from_batches(self._pieces[partition]).combine_chunks()
-            if self._writer is None:
-                path = join(self._folder, f"spill-{uuid.uuid4().hex}.arrow")
-                self._file = AtomicFile(path)
-                self._writer = pa.ipc.new_file(self._file, table.schema, options=_IPC)
-            for batch in table.to_batches():
-                self._writer.write_batch(batch)
-                self._written.append((partition, self._batches))
+        """Split what is buffered, all at once: a thousand rows over hundreds of partitions would be as many slices of
+        a few rows, which take more memory than their rows (2.5 GB instead of 64 MB, measured)."""
+        if not self._pending:
+            return
+        table = pa.Table.from_batches(self._pending).combine_chunks()
+        self._pending, self._buffered = [], 0
+        if self._writer is None:
+            self._file = AtomicFile(join(self._folder, f"spill-{uuid.uuid4().hex}.arrow"))
+            self._writer = pa.ipc.new_file(self._file, table.schema, options=_IPC)
+        for batch in table.to_batches():
+            ids = partition_ids(batch.column(self._key), self._partitions)
+            order = np.argsort(ids, kind="stable")
+            rows = batch.take(pa.array(order))
+            values, starts = np.unique(ids[order], return_index=True)
+            ends = np.append(starts[1:], len(order))
+            for value, start, end in zip(values.tolist(), starts.tolist(), ends.tolist(), strict=True):
+                self._writer.write_batch(rows.slice(start, end - start))
+                self._written.append((value, self._batches))
                 self._batches += 1
-        self._pieces, self._buffered = {}, 0
 
     def finish_bundle(self) -> Iterator[Any]:
         self._flush()

@@ -24,6 +24,16 @@ def test_every_command_explains_itself(command: str) -> None:
     assert len(result.output) > 200
 
 
+def test_dedup_is_a_stage_and_a_group() -> None:
+    missing = invoke("dedup", "--force").output
+    assert "Missing argument 'RECIPE'" in missing
+    assert "dedup dedup" not in missing
+    assert "cannot read the recipe gone.toml" in invoke("dedup", "--workers", "2", "gone.toml").output
+    assert "DOC_ID" in invoke("dedup", "explain", "--help").output
+    listed = invoke("dedup", "--help").output
+    assert all(word in listed for word in ("RECIPE", "--force", "explain", "edits"))
+
+
 def test_top_level_help_has_examples() -> None:
     assert "Examples:" in invoke("--help").output
 

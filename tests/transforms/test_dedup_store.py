@@ -126,6 +126,7 @@ def sizes(store: list[Unit]) -> dict[bytes, int]:
     return found
 
 
+@pytest.mark.slow
 def test_three_crawls_in_a_row(crawls: tuple[list[Document], list[Document]], tmp_path: Path) -> None:
     first, second = crawls
     half = len(second) // 2
@@ -160,7 +161,7 @@ def with_url(document: Document, url: str, captured: int, source: str = "s") -> 
     return {**document, "url": url, "captured": captured, "source": source}
 
 
-@pytest.mark.parametrize("which", ["newest", "best"])
+@pytest.mark.parametrize("which", ["newest", pytest.param("best", marks=pytest.mark.slow)])
 def test_one_capture_of_a_url_stays(which: Any, tmp_path: Path) -> None:
     base = [d for d in corpus(seed=6, families=12) if d["kept"] and len(d["text"]) > 300]
     rng = random.Random(1)
