@@ -49,9 +49,12 @@ def nested(folder: str) -> list[str]:
     return sorted({".".join(path.parent.relative_to(ROOT).parts) for path in files})
 
 
+#: What is used when it is there: `algok tokenizer check` and `evaluate --morphemes`, Beam's S3 filesystem.
+EXTRAS = {"hf": ["tokenizers>=0.20,<1"], "morphemes": ["kiwipiepy>=0.20,<1"], "s3": ["boto3>=1.34,<2"]}
+
 setup(
     install_requires=REQUIRES,
-    extras_require={"s3": ["boto3>=1.34,<2"]},  # Beam's S3 filesystem
+    extras_require=EXTRAS,
     packages=["algok", *(f"algok.{name}" for sub in SUBS for name in nested(sub))],
     package_dir={"algok": "src/algok", **{f"algok.{sub}": sub for sub in SUBS}},
     package_data={

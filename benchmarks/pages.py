@@ -1,12 +1,12 @@
 """Parts of a crawl for measuring: every n-th page, copied byte for byte."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastwarc import ArchiveIterator, WarcRecordType
 
-__all__ = ["Member", "copy_pages", "responses"]
+__all__ = ["Member", "copy_pages", "payloads", "responses"]
 
 
 class Member(NamedTuple):
@@ -49,3 +49,11 @@ def copy_pages(paths: Sequence[Path], target: Path, pages: int | None = None) ->
                 file.seek(member.start)
                 out.write(file.read(member.end - member.start))
     return wanted
+
+
+def payloads(folder: Path, rows: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Rows of a manifest (``file``, ``offset``) with the payloads that they address in the WARC files of a folder."""
+    for row in rows:
+        with (folder / row["file"]).open("rb") as stream:
+            stream.seek(row["offset"])
+            yield row, next(iter(ArchiveIterator(stream))).reader.read()

@@ -69,14 +69,19 @@ def cluster(
     *,
     floor: float,
     rounds: int,
+    owner: I64 | None = None,
 ) -> tuple[I64, F32]:
     """The survivor of every node, and the node's similarity to it (1 for a survivor).
 
     ``a < b`` are accepted pairs, sorted, with their ``similarity``; ``nodes`` (sorted) are all that occur, ``rank``
     their place in the order of preference (lowest survives). ``measure(members, survivors)`` gives similarities that
     no pair has.
+
+    ``owner`` (node, or -1) are the survivors that an earlier crawl chose; they stay: such a node goes with its own
+    survivor and with no other, and is never measured. ``rank`` must put their survivors first.
     """
     survivor = nodes.copy()
+    owner = np.full(len(nodes), -1, dtype=np.int64) if owner is None else owner
     closeness = np.ones(len(nodes), dtype=np.float32)
     for _ in range(rounds):
         if len(a) == 0:
@@ -87,6 +92,8 @@ def cluster(
         member = active != best
         left, right = active[member], best[member]
         score = known_similarity(a, b, similarity, left, right)
+        decided = owner[at][member]
+        score[decided >= 0] = np.where(decided == right, np.float32(1), np.float32(-1))[decided >= 0]
         unknown = np.isnan(score)
         if unknown.any():
             score[unknown] = measure(left[unknown], right[unknown])

@@ -3,10 +3,11 @@
 A line is compared by a 64-bit hash of its normalised form (``normalise``: case, width, punctuation and the amount of
 white space do not count). A line without any word is never counted.
 
-Kernels only: ``line_rows`` lists the lines of a batch, ``repeated`` decides which lines of a host are boilerplate,
-``without_lines`` takes them out. Counting across files is a shuffle by host.
+Kernels only: ``line_rows`` lists the lines of a batch, ``count_pages`` counts them, ``LineOptions.needed`` says how
+many pages make a line boilerplate, ``line_ranges`` what to take out. Counting across files is a shuffle of hashes.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,31 +19,57 @@ from algok.dedup.kernels import scan_lines
 from algok.dedup.normalise import composed, fold_table, text_buffers
 from algok.errors import RecipeError
 
-__all__ = ["LineOptions", "Lines", "line_rows", "repeated", "without_lines"]
+__all__ = ["LineLimits", "LineOptions", "Lines", "count_pages", "line_ranges", "line_rows", "prose_lines"]
 
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 Bools = npt.NDArray[np.bool_]
 
 
-class LineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a repeated line is boilerplate, and how much of a text may go."""
+class LineLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a repeated line is boilerplate, for one host or language."""
 
-    #: Pages of the host on which a line must occur at least.
+    #: Pages of the host (in the language) on which a line must occur at least.
     pages: int = 10
-    #: Share of the host's pages (of a language) on which it must occur at least.
+    #: Share of the host's pages in the language on which it must occur at least.
     share: float = 0.1
-    #: A text that would lose more than this share of its bytes is left whole: it is a listing or a template page,
-    #: which is for the filters to judge.
-    most_of_text: float = 0.5
 
     def __post_init__(self) -> None:
         if self.pages < 2:
             raise RecipeError(f"dedup.lines.pages must be at least 2, not {self.pages}")
-        for name in ("share", "most_of_text"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise RecipeError(f"dedup.lines.{name} must be 0 to 1, not {value}")
+        if not 0 <= self.share <= 1:
+            raise RecipeError(f"dedup.lines.share must be 0 to 1, not {self.share}")
+
+
+class LineOptions(LineLimits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which lines that the pages of a host repeat are taken out of the text; pages without a host are left alone."""
+
+    #: Whether lines are taken out at all.
+    on: bool = True
+    #: A text that would lose more than this share of its bytes is left whole: it is a listing or a template page,
+    #: which is for the filters to judge.
+    most_of_text: float = 0.5
+    #: Other limits for a language (ISO 639) or a host; those of a host win.
+    languages: dict[str, LineLimits] = {}
+    hosts: dict[str, LineLimits] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.most_of_text <= 1:
+            raise RecipeError(f"dedup.lines.most_of_text must be 0 to 1, not {self.most_of_text}")
+
+    def limits(self, host: str, language: str) -> LineLimits:
+        """The limits for a host's pages in a language."""
+        return self.hosts.get(host) or self.languages.get(language) or self
+
+    def needed(self, host: str, language: str, pages: int) -> int:
+        """Pages on which a line must occur, of a host that has ``pages`` in the language.
+
+        >>> LineOptions().needed("a.example", "ko", 50), LineOptions().needed("a.example", "ko", 500)
+        (10, 50)
+        """
+        limits = self.limits(host, language)
+        return max(limits.pages, math.ceil(limits.share * pages))
 
 
 class Lines(NamedTuple):
@@ -92,13 +119,34 @@ def _composed_lines(row: int, text: str) -> Lines:
     return Lines(np.full(len(at), row, dtype=np.int64), found.hash, starts[at], starts[at] + np.array(sizes)[at])
 
 
-def repeated(
-    group: npt.NDArray[Any], hashes: U64, page: I64, pages_of_group: dict[int, int], options: LineOptions
-) -> tuple[npt.NDArray[Any], U64, I64]:
-    """(group, hash, pages) of the lines that are boilerplate; ``group`` stands for a host and language, ``page`` for
-    a document.
+def prose_lines(texts: pa.Array, lines: Lines) -> Bools:
+    """Which lines are prose by the marks of Markdown: no headings, no table rows, no code (indented or fenced).
 
-    A line that a page has several times counts once for the page.
+    Headings ("## References"), table rows and lines of code are repeated for good reasons; a page without them is
+    broken. On mini_crawl they were most of the repeated lines of documentation sites.
+    """
+    data, offsets = text_buffers(texts)
+    if len(lines.text) == 0:
+        return np.zeros(0, dtype=np.bool_)
+    at = offsets[lines.text] + lines.start
+    first = data[at]
+    structure = np.isin(first, np.frombuffer(b"#|`\t", dtype=np.uint8))
+    padded = np.append(data, np.zeros(4, dtype=np.uint8))
+    structure |= (padded[at[:, None] + np.arange(4)] == 0x20).all(axis=1)
+    # A fence opens and closes: a line with an odd number of them before it in its text is code.
+    ticks = data == 0x60
+    fences = np.flatnonzero(ticks[:-2] & ticks[1:-1] & ticks[2:])
+    begins = np.isin(fences, offsets[:-1])
+    begins |= data[np.maximum(fences - 1, 0)] == 0x0A
+    fences = fences[begins]
+    before = np.searchsorted(fences, at) - np.searchsorted(fences, offsets[lines.text])
+    return np.asarray(~structure & (before % 2 == 0), dtype=np.bool_)
+
+
+def count_pages(group: I64, hashes: U64, page: I64) -> tuple[I64, U64, I64]:
+    """(group, hash, pages) of every line, sorted; a line that a page has several times counts once for the page.
+
+    ``group`` stands for a host and language, ``page`` for a document.
     """
     order = np.lexsort((page, hashes, group))
     group, hashes, page = group[order], hashes[order], page[order]
@@ -108,34 +156,19 @@ def repeated(
     new[1:] |= page[1:] != page[:-1]
     starts = np.flatnonzero(line)
     counts = np.add.reduceat(new.astype(np.int64), starts) if len(starts) else np.zeros(0, dtype=np.int64)
-    group, hashes = group[starts], hashes[starts]
-    totals = np.array([pages_of_group[g] for g in group.tolist()], dtype=np.int64)
-    chosen = (counts >= options.pages) & (counts >= options.share * totals)
-    return group[chosen], hashes[chosen], counts[chosen]
+    return group[starts], hashes[starts], counts
 
 
-def without_lines(texts: pa.Array, lines: Lines, chosen: Bools, options: LineOptions) -> tuple[pa.Array, I64, I64]:
-    """The texts without the chosen lines, how many lines each lost, and how many bytes.
-
-    A text that would lose more than ``most_of_text`` of its bytes is returned whole, with 0 lost.
-    """
+def line_ranges(texts: pa.Array, lines: Lines, chosen: Bools) -> tuple[I64, I64, I64]:
+    """(row, start, end) to take out for the chosen lines: each with its line break; at the end of a text with the
+    line breaks before it."""
     data, offsets = text_buffers(texts)
-    lost_lines, lost_bytes = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=np.int64)
-    np.add.at(lost_lines, lines.text[chosen], 1)
-    np.add.at(lost_bytes, lines.text[chosen], lines.end[chosen] - lines.start[chosen])
-    sizes = np.diff(offsets)
-    spared = lost_bytes > options.most_of_text * sizes
-    lost_lines[spared], lost_bytes[spared] = 0, 0
-    out: list[str | None] = texts.to_pylist()
-    for row in np.flatnonzero(lost_lines).tolist():
-        first, last = np.searchsorted(lines.text, [row, row + 1])
-        raw = data[offsets[row] : offsets[row + 1]].tobytes()
-        kept: list[bytes] = []
-        at = 0
-        for i in range(first, last):
-            if chosen[i]:
-                kept.append(raw[at : lines.start[i]])
-                at = min(int(lines.end[i]) + 1, len(raw))  # with its line break
-        text = b"".join([*kept, raw[at:]]).decode("utf-8", "replace")
-        out[row] = text.rstrip("\n") if lines.end[first:last][chosen[first:last]].max() >= len(raw) else text
-    return pa.array(out, pa.large_string()), lost_lines, lost_bytes
+    row, start, end = lines.text[chosen], lines.start[chosen].copy(), lines.end[chosen]
+    sizes = np.diff(offsets)[row]
+    last = end >= sizes
+    end = np.where(last, sizes, end + 1)
+    for i in np.flatnonzero(last).tolist():
+        base = offsets[row[i]]
+        while start[i] > 0 and data[base + start[i] - 1] == 0x0A:
+            start[i] -= 1
+    return row, start, end

@@ -1,5 +1,6 @@
 """Which document of a cluster is kept: a stated order of preference, the same for exact and near duplicates.
 
+0. rows that an earlier crawl decided on (``owner`` >= 0): its survivors before all, its removed rows after all;
 1. higher quality (null counts as lowest), 2. longer text, 3. older capture (null counts as newest), 4. smaller
    ``doc_id``,
 5. smaller address. The last two make the order total, so the choice depends on no order of arrival.
@@ -15,10 +16,12 @@ __all__ = ["PREFERENCE", "doc_words", "first_of_groups", "preference_columns", "
 
 I64 = npt.NDArray[np.int64]
 
-#: The columns that the order is taken from. ``quality``: any number, higher is better; ``length``: characters;
-#: ``captured``: seconds since 1970; ``node``: the row's address as one number.
+#: The columns that the order is taken from. ``owner``: the survivor that an earlier crawl chose for a row of its store
+#: (itself, or the node of another), -1 for rows of this crawl; ``quality``: any number, higher is better;
+#: ``length``: characters; ``captured``: seconds since 1970; ``node``: the row's address as one number.
 PREFERENCE = pa.schema(
     [
+        pa.field("owner", pa.int64()),
         pa.field("quality", pa.float32()),
         pa.field("length", pa.int32()),
         pa.field("captured", pa.int64()),
@@ -53,13 +56,15 @@ def preference_columns(table: Any) -> list[npt.NDArray[Any]]:
     quality = _numbers(columns["quality"], -np.inf, np.float64)
     quality[np.isnan(quality)] = -np.inf
     high, low = doc_words(columns["doc_id"])
+    owner, node = _numbers(columns["owner"], -1, np.int64), _numbers(columns["node"], 0, np.int64)
     return [
+        np.where(owner < 0, 1, np.where(owner == node, 0, 2)),
         -quality,
         -_numbers(columns["length"], 0, np.int64),
         _numbers(columns["captured"], np.iinfo(np.int64).max, np.int64),
         high,
         low,
-        _numbers(columns["node"], 0, np.int64),
+        node,
     ]
 
 

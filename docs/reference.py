@@ -20,6 +20,7 @@ TABLES = {
     "DEAD_LETTER": "`extract/failed`",
     "DECISIONS": "`filter/decisions`, row-aligned with the documents of the unit",
     "CLUSTERS": "`dedup/clusters`",
+    "EDITS": "`dedup/edits`",
     "MIXTURE": "`mix/mixture`",
     "SAMPLE": "`train-tokenizer/sample`",
     "PACKED": "`pack/packed`",

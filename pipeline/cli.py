@@ -15,6 +15,7 @@ from algok.pipeline.cluster.commands import cluster
 from algok.pipeline.console import TerminalReporter, print_summary, terminal
 from algok.pipeline.dedup_commands import StageGroup, add_dedup_commands
 from algok.pipeline.shards.commands import shards
+from algok.pipeline.tokenizer_cli import tokenizer
 
 __all__ = ["main"]
 
@@ -204,6 +205,7 @@ for _name, _text in _STAGES.items():
 
 cli.add_command(cluster)
 cli.add_command(shards)
+cli.add_command(tokenizer)
 
 
 @cli.command("demo-crawl")

@@ -135,3 +135,14 @@ def print_summary(console: Console, stages: list[tuple[str, Done]]) -> None:
     if not sys.stderr.isatty():
         console = Console(stderr=True, highlight=False, width=160)
     console.print(table)
+    for name, done in stages:
+        # The report's manifest has a number of that name.
+        for alarm in done.manifest.details.get("alarms", []) if name == "dedup" else []:
+            share = alarm["removed"] / alarm["documents"]
+            console.print(
+                f"ALARM dedup: {alarm['kind']} {alarm['name']} loses {alarm['removed']:,} of {alarm['documents']:,} "
+                f"documents ({share:.0%}); examples:",
+                markup=False,
+            )
+            for example in alarm["examples"]:
+                console.print(f"  {example}", markup=False, overflow="fold")

@@ -64,6 +64,7 @@ def find_work(work: str | None) -> str:
 def add_dedup_commands(group: click.Group) -> None:
     """Add the commands to the group."""
     group.add_command(explain)
+    group.add_command(edits)
 
 
 @click.command()
@@ -91,6 +92,41 @@ def explain(doc_id: str, work: str | None, members: int, chars: int) -> None:
     except AlgokError as error:
         raise click.ClickException(str(error)) from error
     _print(found, chars)
+
+
+@click.command()
+@_WORK
+@click.option("--host", metavar="HOST", help="Only edits of this host.")
+@click.option("--kind", type=click.Choice(["line", "span"]), help="Only lines or only spans.")
+@click.option("--top", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Texts to show.")
+def edits(work: str | None, host: str | None, kind: str | None, top: int) -> None:
+    """Show what dedup takes out of the texts: the lines and spans that cost most bytes, with their counts.
+
+    \b
+    Example:
+      algok dedup edits --work work/mini-crawl --host news.example.kr
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from algok.pipeline.edits import read_edits
+
+    try:
+        found = read_edits(find_work(work), host=host, kind=kind, top=top)
+    except AlgokError as error:
+        raise click.ClickException(str(error)) from error
+    console = Console(highlight=False) if terminal().is_terminal else Console(highlight=False, width=160)
+    console.print(
+        f"{found.edits:,} edits take {found.bytes:,} bytes out of {found.documents:,} documents", markup=False
+    )
+    table = Table(show_edge=False, pad_edge=False)
+    for name in ("bytes", "edits", "pages", "kind", "language", "host", "text"):
+        table.add_column(name, justify="right" if name in ("bytes", "edits", "pages") else "left", overflow="fold")
+    for row in found.top:
+        numbers = (f"{row.bytes:,}", f"{row.edits:,}", f"{row.pages:,}")
+        table.add_row(*(Text(cell) for cell in (*numbers, row.kind, row.language, row.host, row.text.strip())))
+    console.print(table)
 
 
 def _print(found: "Explanation", chars: int) -> None:

@@ -100,8 +100,11 @@ class FilterRecipe(_Section, frozen=True):
 class DedupRecipe(DedupOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Exact, then MinHash-LSH with verified pairs; see ``dedup.options.DedupOptions`` for the other keys."""
 
-    #: A source that loses more than this share to deduplication raises an alarm in the summary and the report.
+    #: A source or host that loses more than this share to deduplication raises an alarm in the summary and the report.
     alarm_share: Share = 0.5
+    #: Work folders (or their dedup folders) of earlier crawls with a signature store, relative to the recipe: what they
+    #: have is removed here. The store of the newest one holds those before it, when it named them.
+    earlier: tuple[str, ...] = ()
 
 
 class MixRecipe(_Section, frozen=True):
@@ -155,9 +158,10 @@ class TokenizerRecipe(_Section, frozen=True):
     prune_from: Positive | None = None
     #: Pieces may cross spaces (never line breaks).
     superwords: bool = True
-    #: Digits in groups of three from the right (`triples`), the same but joined with other characters where that pays
-    #: (`joined`: the fewest tokens), one by one (`single`), or as the text has them (`free`); see docs/tokenizer.md.
-    digits: Literal["triples", "joined", "single", "free"] = "triples"
+    #: At most three digits in a row in a piece, joined with other characters where that pays (`joined`: the fewest
+    #: tokens), groups of three from the right and nothing joined (`triples`), one by one (`single`), or as the text has
+    #: them (`free`); see docs/tokenizer.md.
+    digits: Literal["triples", "joined", "single", "free"] = "joined"
     #: A sample too small for ``vocab_size`` gives a smaller vocabulary instead of an error.
     allow_smaller: bool = False
     #: Text to train on, in 10^6 bytes.
@@ -175,8 +179,8 @@ class PackRecipe(_Section, frozen=True):
 
     #: Tokens of a sequence.
     sequence_length: Annotated[int, Meta(ge=16, le=16_777_216)] = 32_768
-    #: Size of a shard in 10^6 bytes; packing one takes about three times that in memory.
-    shard_mb: Positive = 1_000
+    #: Size of a shard in 10^6 bytes; packing one takes about one and a half times that in memory.
+    shard_mb: Annotated[float, Meta(gt=0)] = 1_000.0
 
 
 class ReportRecipe(_Section, frozen=True):
@@ -300,4 +304,5 @@ def _resolve(recipe: Recipe, base: Path) -> Recipe:
     extract = recipe.extract
     if extract.language_model:
         extract = msgspec.structs.replace(extract, language_model=absolute(extract.language_model))
-    return msgspec.structs.replace(recipe, sources=sources, tokenizer=tokenizer, extract=extract)
+    dedup = msgspec.structs.replace(recipe.dedup, earlier=tuple(absolute(path) for path in recipe.dedup.earlier))
+    return msgspec.structs.replace(recipe, sources=sources, tokenizer=tokenizer, extract=extract, dedup=dedup)

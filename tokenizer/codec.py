@@ -135,7 +135,7 @@ class Codec:
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
         trie = self._trie
         tail = self.eos if eos else -1
-        values, ends = encode_rows(data, offsets, trie.tree, trie.byte_ids, trie.unknown_cost, tail)
+        values, ends = encode_rows(data, offsets, trie.nodes, trie.values, trie.byte_ids, trie.unknown_cost, tail)
         return values, ends
 
     @cached_property

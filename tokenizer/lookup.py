@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from algok.errors import CorruptionError, InputError
-from algok.tokenizer.shards import ShardInfo, read_info
+from algok.tokenizer.shards import ShardInfo, read_info, shard_schema
 
 __all__ = ["Placement", "Sequence", "Span", "find_documents", "find_placements", "open_shard", "read_document"]
 
@@ -68,6 +68,9 @@ class open_shard:  # noqa: N801
         except pa.ArrowInvalid as error:
             raise CorruptionError(f"{path} is no Arrow file, or was not closed: {error}") from error
         self.info: ShardInfo = read_info(self._file.schema, str(path))
+        wanted = shard_schema(self.info)
+        if self._file.schema.names != wanted.names or self._file.schema.types != wanted.types:
+            raise CorruptionError(f"{path} has other columns than a shard: {', '.join(self._file.schema.names)}")
         sizes = [self._file.get_batch(i).num_rows for i in range(self._file.num_record_batches)]
         self._ends = np.cumsum(sizes or [0])
         self.sequences = int(self._ends[-1])

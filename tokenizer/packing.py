@@ -153,7 +153,7 @@ def pack(
 
 def fill_sequences(
     packing: Packing,
-    tokens: npt.NDArray[np.uint32],
+    tokens: npt.NDArray[np.unsignedinteger],
     offsets: Int64s,
     *,
     pad: int,
@@ -162,7 +162,8 @@ def fill_sequences(
 ) -> npt.NDArray[np.uint32]:
     """Token ids of the sequences ``first`` to ``last`` (excluded): uint32[last - first, sequence_length].
 
-    ``tokens[offsets[i]:offsets[i + 1]]`` are the tokens of document i, as ``Codec.encode_batch`` returns them.
+    The tokens of document i begin at ``tokens[offsets[i]]``, as in what ``Codec.encode_batch`` returns; only the
+    beginnings are looked at, so documents may lie in any order.
     """
     last = packing.sequences if last is None else last
     out = np.full((last - first, packing.sequence_length), pad, np.uint32)
@@ -200,20 +201,27 @@ def _fit(
     """(documents, their bins, bins, how many of the first documents are rests at the start of a bin of their own).
 
     ``partial``: documents with a rest, longest rest first. As many rests of cut documents get a bin of their own as
-    the documents can fill up, those that leave the least room first; fewer when the padding says so.
+    the other documents can fill up, those that leave the least room first; fewer when that takes too many bins.
     """
     tails, others = partial[cut[partial]], partial[~cut[partial]]
-    room = np.cumsum(capacity - rest[tails])
-    apart = int(np.searchsorted(room, rest[others].sum(), side="right"))
-    while True:
+    apart = int(np.searchsorted(np.cumsum(capacity - rest[tails]), rest[others].sum(), side="right"))
+    least = -(-int(rest[partial].sum()) // capacity)
+    allowed = least + int(MOST_WASTE * (least + fulls))
+
+    def fit(apart: int) -> tuple[Int64s, Int64s, int, int]:
         behind = np.concatenate([tails[apart:], others])
-        behind = behind[np.argsort(-rest[behind], kind="stable")]
-        items = np.concatenate([tails[:apart], behind])
-        bins, opened = _best_fit(rest[items].astype(np.int32), capacity, apart)
-        padding = opened * capacity - int(rest[items].sum())
-        if apart == 0 or padding <= MOST_WASTE * (opened + fulls) * capacity:
-            return items, bins, opened, apart
-        apart //= 2
+        items = np.concatenate([tails[:apart], behind[np.argsort(-rest[behind], kind="stable")]])
+        return items, *_best_fit(rest[items].astype(np.int32), capacity, apart), apart
+
+    found = fit(apart)
+    if apart and found[2] > allowed:
+        plain = fit(0)
+        # No worse than without: a handful of sequences may not allow for the least number.
+        allowed = max(allowed, plain[2])
+        while apart and found[2] > allowed:
+            apart //= 2
+            found = fit(apart) if apart else plain
+    return found
 
 
 def _places(order: Int64s, whole: Int64s, tails: Int64s, opened: int, seed: int) -> Int64s:
@@ -293,8 +301,8 @@ def _best_fit(sizes: Int32s, capacity: int, apart: int) -> tuple[Int64s, int]:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _gather(
-    out: npt.NDArray[np.uint32], tokens: npt.NDArray[np.uint32], offsets: Int64s, document: Int64s, offset: Int64s,
-    length: Int32s, sequence: Int64s, start: Int32s,
+    out: npt.NDArray[np.uint32], tokens: npt.NDArray[np.unsignedinteger], offsets: Int64s, document: Int64s,
+    offset: Int64s, length: Int32s, sequence: Int64s, start: Int32s,
 ) -> None:  # fmt: skip
     for i in range(len(document)):
         source = offsets[document[i]] + offset[i]

@@ -49,14 +49,16 @@ def worth(
         trie = trie_of(current)
         counts = np.zeros(len(alive), np.int64)
         damped = np.zeros(len(alive), np.float64)
-        count_uses(lines.data, lines.offsets, lines.owners, trie.tree, trie.unknown_cost, counts, damped)
+        count_uses(lines.data, lines.offsets, lines.owners, trie.nodes, trie.values, trie.unknown_cost, counts, damped)
         if progress is not None:
             progress(min(1.0, (start - len(alive)) / max(1, start - target)))
         if len(alive) <= target:
             return alive, counts
         offsets = np.zeros(len(current) + 1, np.int64)
         np.cumsum([len(s) for s in current], out=offsets[1:])
-        spelt = spelling_sizes(np.frombuffer(b"".join(current), np.uint8), offsets, trie.tree, trie.unknown_cost)
+        spelt = spelling_sizes(
+            np.frombuffer(b"".join(current), np.uint8), offsets, trie.nodes, trie.values, trie.unknown_cost
+        )
         value = damped * (spelt - 1)
         value[fixed[alive]] = np.inf
         size = max(target, int(len(alive) * keep))

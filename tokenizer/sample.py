@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +12,9 @@ import numpy.typing as npt
 import xxhash
 
 from algok.errors import InputError
+from algok.tokenizer.texts import read_texts, text_files
 
-__all__ = ["Sample", "SampleFile", "spool"]
+__all__ = ["Sample", "SampleFile", "files_sample", "spool"]
 
 
 class Sample(NamedTuple):
@@ -79,3 +80,39 @@ def spool(documents: Iterable[str | Sample], path: Path, *, max_bytes: int, seed
         result.documents[label] = int(chosen.sum())
         result.text_bytes[label] = int(size[kept][chosen].sum())
     return result
+
+
+def files_sample(
+    named: Iterable[tuple[str, Path]], shares: Mapping[str, float], *, max_bytes: int, seed: int
+) -> Iterator[Sample]:
+    """Documents of files, about ``max_bytes`` of them: (bucket, file or folder) pairs, each file one source.
+
+    ``shares``: of the buckets; without any, buckets come in the proportions of their text. Within a bucket every
+    source gives the same number of bytes, as far as it has them: one huge source teaches its own names, not the
+    language. Documents are chosen by hash, so the same whatever the order. Two passes over the files, constant memory.
+
+    Raises InputError for a share without text, a bucket without a share, or unreadable files.
+    """
+    sources = [(bucket, file) for bucket, path in named for file in text_files(path)]
+    buckets = {bucket for bucket, _ in sources}
+    if shares and set(shares) != buckets:
+        odd = sorted(set(shares) ^ buckets)
+        raise InputError(f"buckets and shares must be the same; only in one of them: {', '.join(odd)}")
+    sizes = [sum(len(text.encode("utf-8", "replace")) for text in read_texts(file)) for _, file in sources]
+    total = {b: sum(s for (name, _), s in zip(sources, sizes, strict=True) if name == b) for b in buckets}
+    everything = max(1, sum(total.values()))
+    rates: list[float] = [0.0] * len(sources)
+    for bucket in buckets:
+        budget = max_bytes * (shares[bucket] if shares else total[bucket] / everything)
+        members = sorted((i for i, (name, _) in enumerate(sources) if name == bucket), key=lambda i: sizes[i])
+        # Water-filling: small sources give all they have, the rest is shared out among the larger ones.
+        for place, index in enumerate(members):
+            given = min(float(sizes[index]), budget / (len(members) - place))
+            budget -= given
+            rates[index] = given / sizes[index] if sizes[index] else 0.0
+    for (bucket, file), rate in zip(sources, rates, strict=True):
+        limit = rate * 2.0**64
+        for text in read_texts(file):
+            # Another seed than spool's, or its cut by hash would undo this choice.
+            if xxhash.xxh3_64_intdigest(text.encode("utf-8", "replace"), seed=seed ^ 0x5A17) < limit:
+                yield Sample(text, bucket)

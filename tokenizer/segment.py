@@ -24,21 +24,28 @@ __all__ = ["Trie", "build_trie", "count_uses", "encode_rows", "spelling_sizes"]
 
 Ints = npt.NDArray[np.int32]
 Bytes = npt.NDArray[np.uint8]
+Nodes = npt.NDArray[np.uint64]
 
 #: SentencePiece's penalty for a character without piece, in pieces (kUnkPenalty in unigram_model.cc).
 UNKNOWN_PENALTY = 10
+
+#: Fields of the trie and of the search, explained at ``Trie`` and ``reach``.
+_EMPTY, _ROOT, _UNKNOWN = 0xFFFF, 256, 0xFFFFFFFF
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trie:
     """A double-array trie over bytes and what the kernel needs beside it.
 
-    ``tree``: int32[4 n]; node k has its base (-1: no children), parent, piece id (-1: none) and that piece's cost
-    at 4 k and behind. ``byte_ids``: int32[256].
-    ``unknown_cost``: int, in 1/64 piece.
+    ``nodes``: uint64[n]; a node's low 16 bits are the byte that leads to it (_EMPTY: no node), bit 16 says that a piece
+    ends here, the high 32 bits are its base: the child by byte ``b`` is node ``base + b``. Bases are distinct, so the
+    byte alone tells a child from another node's. The root's base is _ROOT; a node without children has base 0, where
+    nothing matches. One node is 8 bytes: the walk is bound by cache misses. ``values``: int64[n]; cost of the piece
+    that ends here << 32 | its id. ``byte_ids``: int32[256]. ``unknown_cost``: int, in 1/64 piece.
     """
 
-    tree: Ints
+    nodes: Nodes
+    values: npt.NDArray[np.int64]
     byte_ids: Ints
     unknown_cost: int
 
@@ -54,37 +61,43 @@ def build_trie(vocabulary: Vocabulary) -> Trie:
     data = np.frombuffer(b"".join(surfaces[i] for i in order), np.uint8)
     offsets = np.zeros(len(order) + 1, np.int64)
     np.cumsum([len(surfaces[i]) for i in order], out=offsets[1:])
-    sorted_ids = ids[order].astype(np.int32) if order else np.zeros(0, np.int32)
-    nodes = _double_array(data, offsets, sorted_ids, vocabulary.costs[sorted_ids])
-    matching = vocabulary.costs[ids]
+    sorted_ids = ids[order].astype(np.int64) if order else np.zeros(0, np.int64)
+    costs = vocabulary.costs[sorted_ids].astype(np.int64)
+    if costs.size and (costs.min() < 0 or costs.max() >= 1 << 30):
+        raise InputError(f"costs of pieces must lie in 0..{(1 << 30) - 1}; found {costs.min()}..{costs.max()}")
+    nodes, values = _double_array(data, offsets, costs << 32 | sorted_ids)
     # SentencePiece takes the least score over normal pieces only.
-    dearest = int(matching.max()) if len(matching) else 0
+    dearest = int(costs.max()) if costs.size else 0
     byte_ids = vocabulary.byte_ids()
     if (byte_ids < 0).any() or int((vocabulary.types == BYTE).sum()) != 256:
         raise InputError("the vocabulary lacks byte pieces")
-    return Trie(tree=nodes.reshape(-1), byte_ids=byte_ids, unknown_cost=dearest + UNKNOWN_PENALTY * COST_UNIT)
+    unknown_cost = dearest + UNKNOWN_PENALTY * COST_UNIT
+    return Trie(nodes=nodes, values=values, byte_ids=byte_ids, unknown_cost=unknown_cost)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _double_array(data: Bytes, offsets: npt.NDArray[np.int64], ids: Ints, costs: Ints) -> Ints:
-    """Breadth-first first-fit construction from sorted, distinct keys. The root is node 0; a child of ``n`` by byte
-    ``b`` is node ``base[n] + b`` when its parent field says ``n``."""
-    count = len(ids)
-    capacity = max(1024, 2 * len(data) + 1024)
-    nodes = np.full((capacity, 4), -1, np.int32)
-    nodes[0, 1] = 0
-    # Queue of (node, first key, last key, depth).
+def _double_array(
+    data: Bytes, offsets: npt.NDArray[np.int64], values: npt.NDArray[np.int64]
+) -> tuple[Nodes, npt.NDArray[np.int64]]:
+    """Breadth-first first-fit construction from sorted, distinct keys and their values: (nodes, values by node)."""
+    count = len(values)
+    capacity = max(2048, 2 * len(data) + 2048)
+    labels_at = np.full(capacity, _EMPTY, np.uint16)
+    bases = np.zeros(capacity, np.uint32)
+    based = np.zeros(capacity, np.bool_)
+    ends = np.full(capacity, -1, np.int64)
+    # Queue of (node, first key, last key, depth). Node 0 stands for the root.
     queue = np.empty((len(data) + 2, 4), np.int64)
     queue[0, 0], queue[0, 1], queue[0, 2], queue[0, 3] = 0, 0, count, 0
-    head, tail, free = 0, 1, 1
-    labels = np.empty(256, np.int32)
+    head, tail, free = 0, 1, _ROOT
+    labels = np.empty(256, np.int64)
     starts = np.empty(257, np.int64)
+    top = _ROOT + 256
     while head < tail:
         node, first, last, depth = queue[head, 0], queue[head, 1], queue[head, 2], queue[head, 3]
         head += 1
         if first < last and offsets[first] + depth == offsets[first + 1]:
-            nodes[node, 2] = ids[first]
-            nodes[node, 3] = costs[first]
+            ends[node] = values[first]
             first += 1
         children = 0
         for key in range(first, last):
@@ -96,35 +109,39 @@ def _double_array(data: Bytes, offsets: npt.NDArray[np.int64], ids: Ints, costs:
         if children == 0:
             continue
         starts[children] = last
-        while nodes[free, 1] != -1:
-            free += 1
-            if free + 512 >= len(nodes):
-                grown = np.full((2 * len(nodes), 4), -1, np.int32)
-                grown[: len(nodes)] = nodes
-                nodes = grown
-        base = max(1, free - labels[0])
-        misses = 0
-        while True:
-            if base + 512 >= len(nodes):
-                grown = np.full((2 * len(nodes), 4), -1, np.int32)
-                grown[: len(nodes)] = nodes
-                nodes = grown
-            fits = True
-            for child in range(children):
-                if nodes[base + labels[child], 1] != -1:
-                    fits = False
+        if node == 0:
+            base = _ROOT
+        else:
+            while labels_at[free] != _EMPTY:
+                free += 1
+            base = max(_ROOT + 1, free - labels[0])
+            misses = 0
+            while True:
+                if base + 1024 >= len(labels_at):
+                    more = len(labels_at)
+                    labels_at = np.concatenate((labels_at, np.full(more, _EMPTY, np.uint16)))
+                    bases = np.concatenate((bases, np.zeros(more, np.uint32)))
+                    based = np.concatenate((based, np.zeros(more, np.bool_)))
+                    ends = np.concatenate((ends, np.full(more, -1, np.int64)))
+                fits = not based[base]
+                if fits:
+                    for child in range(children):
+                        if labels_at[base + labels[child]] != _EMPTY:
+                            fits = False
+                            break
+                if fits:
                     break
-            if fits:
-                break
-            base += 1
-            misses += 1
-        # A crowded stretch is given up, or the search for free places becomes quadratic.
-        if misses > 64:
-            free += misses // 2
-        nodes[node, 0] = base
+                base += 1
+                misses += 1
+            # A crowded stretch is given up, or the search for free places becomes quadratic.
+            if misses > 64:
+                free += misses // 2
+        bases[node] = base
+        based[base] = True
         for child in range(children):
             target = base + labels[child]
-            nodes[target, 1] = node
+            labels_at[target] = labels[child]
+            top = max(top, base + 256)
             queue[tail, 0], queue[tail, 1], queue[tail, 2], queue[tail, 3] = (
                 target,
                 starts[child],
@@ -132,11 +149,12 @@ def _double_array(data: Bytes, offsets: npt.NDArray[np.int64], ids: Ints, costs:
                 depth + 1,
             )
             tail += 1
-    used = len(nodes)
-    while used > 1 and nodes[used - 1, 1] == -1:
-        used -= 1
-    # 256 spare nodes: every ``base + byte`` stays inside, so the kernel needs no bound check.
-    return nodes[: min(len(nodes), used + 256)].copy()
+    # Up to 256 spare nodes: every ``base + byte`` stays inside, so the kernel needs no bound check.
+    nodes = np.empty(top, np.uint64)
+    for i in range(top):
+        flag = np.uint64(1 << 16) if ends[i] >= 0 else np.uint64(0)
+        nodes[i] = np.uint64(bases[i]) << np.uint64(32) | flag | np.uint64(labels_at[i])
+    return nodes, ends[:top].copy()
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -144,15 +162,15 @@ def reach(
     data: Bytes,
     start: int,
     end: int,
-    tree: Ints,
+    nodes: Nodes,
+    values: npt.NDArray[np.int64],
     unknown_cost: int,
     skip: int,
     best: npt.NDArray[np.int64],
-    back: Ints,
-    piece: Ints,
+    step: npt.NDArray[np.int64],
 ) -> None:
-    """Fill, for the end positions of data[start:end], the least cost, the start of the last piece and its id (-1:
-    character without piece). Positions in the three arrays are relative to ``start``; piece ``skip`` is not used.
+    """Fill, for the end positions of data[start:end], the least cost, and the start of the last piece << 32 | its id
+    (_UNKNOWN: character without piece). Positions in the arrays are relative to ``start``; piece ``skip`` is not used.
 
     Indices are unsigned, which spares numba's test for negative ones: 1.3-1.6 times as fast.
     """
@@ -169,38 +187,44 @@ def reach(
         if width > size - at:
             width = size - at
         single = False
-        node = np.uint32(0)
-        base = tree[0]
+        base = np.uint64(_ROOT)
         pos = at
-        while pos < size and base >= 0:
-            target = np.uint32(base) + np.uint32(data[np.uint64(start + pos)])
-            entry = np.uint64(target) << np.uint64(2)
-            if tree[entry + np.uint64(1)] != np.int32(node):
+        while pos < size:
+            byte = np.uint64(data[np.uint64(start + pos)])
+            target = base + byte
+            node = nodes[target]
+            if node & np.uint64(0xFFFF) != byte:
                 break
-            node = target
             pos += 1
-            base = tree[entry]
-            found = tree[entry + np.uint64(2)]
-            if found >= 0 and found != skip:
-                cost = here + tree[entry + np.uint64(3)]
-                if cost < best[np.uint64(pos)]:
-                    best[np.uint64(pos)] = cost
-                    back[np.uint64(pos)] = at
-                    piece[np.uint64(pos)] = found
-                if pos - at == width:
-                    single = True
+            base = node >> np.uint64(32)
+            if node & np.uint64(0x10000):
+                value = values[target]
+                found = value & np.int64(0xFFFFFFFF)
+                if found != skip:
+                    cost = here + (value >> np.int64(32))
+                    if cost < best[np.uint64(pos)]:
+                        best[np.uint64(pos)] = cost
+                        step[np.uint64(pos)] = np.int64(at) << np.int64(32) | found
+                    if pos - at == width:
+                        single = True
         if not single:
             cost = here + unknown_cost
             if cost < best[np.uint64(at + width)]:
                 best[np.uint64(at + width)] = cost
-                back[np.uint64(at + width)] = at
-                piece[np.uint64(at + width)] = -1
+                step[np.uint64(at + width)] = np.int64(at) << np.int64(32) | _UNKNOWN
         at += width
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def encode_rows(data: Bytes, offsets: npt.NDArray[np.int64], tree: Ints, byte_ids: Ints, unknown_cost: int,
-                tail_id: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:  # fmt: skip
+def encode_rows(
+    data: Bytes,
+    offsets: npt.NDArray[np.int64],
+    nodes: Nodes,
+    values: npt.NDArray[np.int64],
+    byte_ids: Ints,
+    unknown_cost: int,
+    tail_id: int,
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """Token ids of every row ``data[offsets[i]:offsets[i + 1]]``: (uint32 values, int64 offsets into them).
 
     ``tail_id`` is put at the end of every row, unless negative. Any bytes are encoded without loss, valid UTF-8 or
@@ -211,7 +235,7 @@ def encode_rows(data: Bytes, offsets: npt.NDArray[np.int64], tree: Ints, byte_id
     ends = np.zeros(rows + 1, np.int64)
     used = 0
     room = 1024
-    best, back, piece = np.empty(room + 1, np.int64), np.empty(room + 1, np.int32), np.empty(room + 1, np.int32)
+    best, step = np.empty(room + 1, np.int64), np.empty(room + 1, np.int64)
     for row in range(rows):
         start, stop = offsets[row], offsets[row + 1]
         while start < stop:
@@ -226,19 +250,18 @@ def encode_rows(data: Bytes, offsets: npt.NDArray[np.int64], tree: Ints, byte_id
             size = end - start
             if size > room:
                 room = max(size, 2 * room)
-                best, back = np.empty(room + 1, np.int64), np.empty(room + 1, np.int32)
-                piece = np.empty(room + 1, np.int32)
+                best, step = np.empty(room + 1, np.int64), np.empty(room + 1, np.int64)
             if used + size + 1 > len(out):
                 grown = np.empty(max(2 * len(out), used + size + 1), np.uint32)
                 grown[:used] = out[:used]
                 out = grown
-            reach(data, start, end, tree, unknown_cost, -1, best, back, piece)
+            reach(data, start, end, nodes, values, unknown_cost, -1, best, step)
             # Back along the best path, then turned round.
             at, write = size, used
             while at > 0:
-                before = np.int64(back[np.uint64(at)])
-                found = piece[np.uint64(at)]
-                if found >= 0:
+                taken = step[np.uint64(at)]
+                before, found = taken >> np.int64(32), taken & np.int64(0xFFFFFFFF)
+                if found != _UNKNOWN:
                     out[np.uint64(write)] = found
                     write += 1
                 else:
@@ -271,7 +294,8 @@ def count_uses(
     data: Bytes,
     offsets: npt.NDArray[np.int64],
     owners: Ints,
-    tree: Ints,
+    nodes: Nodes,
+    values: npt.NDArray[np.int64],
     unknown_cost: int,
     counts: npt.NDArray[np.int64],
     damped: npt.NDArray[np.float64],
@@ -279,7 +303,7 @@ def count_uses(
     """Add to ``counts`` (by id) how often each piece is used in the lines ``data[offsets[i]:offsets[i + 1]]``, and to
     ``damped`` the square roots of its uses in each document. ``owners``: document of each line, ascending."""
     room = 1024
-    best, back, piece = np.empty(room + 1, np.int64), np.empty(room + 1, np.int32), np.empty(room + 1, np.int32)
+    best, step = np.empty(room + 1, np.int64), np.empty(room + 1, np.int64)
     here = np.zeros(len(counts), np.int64)
     seen = np.empty(len(counts), np.int32)
     kinds = 0
@@ -289,18 +313,17 @@ def count_uses(
         size = end - start
         if size > room:
             room = max(size, 2 * room)
-            best, back = np.empty(room + 1, np.int64), np.empty(room + 1, np.int32)
-            piece = np.empty(room + 1, np.int32)
-        reach(data, start, end, tree, unknown_cost, -1, best, back, piece)
+            best, step = np.empty(room + 1, np.int64), np.empty(room + 1, np.int64)
+        reach(data, start, end, nodes, values, unknown_cost, -1, best, step)
         at = size
         while at > 0:
-            found = piece[at]
-            if found >= 0:
+            found = step[at] & np.int64(0xFFFFFFFF)
+            if found != _UNKNOWN:
                 if here[found] == 0:
                     seen[kinds] = found
                     kinds += 1
                 here[found] += 1
-            at = back[at]
+            at = step[at] >> np.int64(32)
         if line + 1 == lines or owners[line + 1] != owners[line]:
             for kind in range(kinds):
                 found = seen[kind]
@@ -311,19 +334,26 @@ def count_uses(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def spelling_sizes(data: Bytes, offsets: npt.NDArray[np.int64], tree: Ints, unknown_cost: int) -> Ints:
+def spelling_sizes(
+    data: Bytes,
+    offsets: npt.NDArray[np.int64],
+    nodes: Nodes,
+    values: npt.NDArray[np.int64],
+    unknown_cost: int,
+) -> Ints:
     """How many other pieces spell each piece: int32[n]. Piece i has the bytes ``data[offsets[i]:offsets[i + 1]]``.
 
     A byte without piece counts as one."""
     count = len(offsets) - 1
     out = np.zeros(count, np.int32)
     room = 4096
-    best, back, piece = np.empty(room + 1, np.int64), np.empty(room + 1, np.int32), np.empty(room + 1, np.int32)
+    best, step = np.empty(room + 1, np.int64), np.empty(room + 1, np.int64)
     for index in range(count):
         start, end = offsets[index], offsets[index + 1]
-        reach(data, start, end, tree, unknown_cost, index, best, back, piece)
+        reach(data, start, end, nodes, values, unknown_cost, index, best, step)
         at = end - start
         while at > 0:
-            out[index] += 1 if piece[at] >= 0 else at - back[at]
-            at = back[at]
+            before = step[at] >> np.int64(32)
+            out[index] += 1 if step[at] & np.int64(0xFFFFFFFF) != _UNKNOWN else at - before
+            at = before
     return out

@@ -29,7 +29,16 @@ from algok.tokenizer.prune import Lines, worth
 from algok.tokenizer.sample import Sample, SampleFile, spool
 from algok.tokenizer.segment import Trie, build_trie
 
-__all__ = ["DEFAULT_SPECIAL_TOKENS", "DIGIT_RULES", "TrainOptions", "TrainedTokenizer", "train"]
+__all__ = [
+    "DEFAULT_SPECIAL_TOKENS",
+    "DIGIT_RULES",
+    "TrainOptions",
+    "TrainedTokenizer",
+    "choose",
+    "propose",
+    "train",
+    "write_lines",
+]
 
 DIGIT_RULES = ("triples", "joined", "single", "free")
 
@@ -77,7 +86,7 @@ class TrainOptions:
     vocab_size: int = 102_400
     prune_from: int | None = None
     superwords: bool = True
-    digits: str = "triples"
+    digits: str = "joined"
     character_coverage: float = 0.9995
     special_tokens: tuple[str, ...] = DEFAULT_SPECIAL_TOKENS
     reserved_tokens: int = 32
@@ -156,20 +165,10 @@ def train(
         tell("sample", 0.0)
         spooled = spool(sample, Path(folder, "sample"), max_bytes=options.max_sample_bytes, seed=options.seed)
         lines_file = Path(folder, "lines")
-        lines = _write_lines(spooled, lines_file, options.max_line_bytes)
+        lines = write_lines(spooled, lines_file, options.max_line_bytes)
         tell("sample", 1.0)
-        candidates = bpe_pieces(
-            lines_file,
-            size=options.prune_from or 2 * options.vocab_size,
-            coverage=options.character_coverage,
-            superwords=options.superwords,
-            join_digits=options.digits in ("joined", "free"),
-            max_piece_chars=options.max_piece_chars,
-            max_line_bytes=options.max_line_bytes + 4,
-            threads=options.threads,
-            progress=tell,
-        )
-    vocabulary = _choose(candidates, lines, options, tell)
+        candidates = propose(lines_file, options, tell)
+    vocabulary, uses = choose(candidates, lines, options, tell)
     tell("write", 0.0)
     digest = vocabulary.save(out_dir / "tokenizer.model")
     (out_dir / "tokenizer.vocab").write_text(_vocab_text(vocabulary), "utf-8")
@@ -179,6 +178,8 @@ def train(
         "special": vocabulary.special(),
         "options": asdict(options),
         "candidates": len(candidates),
+        # Text pieces by their uses in the sample: what is rare here is learnt badly by a model.
+        "uses_below": {str(limit): int((uses < limit).sum()) for limit in (1, 10, 100, 1_000)},
         "sample": {
             "read_documents": spooled.read,
             "read_bytes": spooled.read_bytes,
@@ -192,7 +193,22 @@ def train(
     return TrainedTokenizer(model=out_dir / "tokenizer.model", sha256=digest, pieces=len(vocabulary), manifest=manifest)
 
 
-def _write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> Lines:
+def propose(lines_file: Path, options: TrainOptions, tell: Progress) -> list[str]:
+    """Candidate pieces for the lines of a file, most valuable first, in SentencePiece's spelling."""
+    return bpe_pieces(
+        lines_file,
+        size=options.prune_from or 2 * options.vocab_size,
+        coverage=options.character_coverage,
+        superwords=options.superwords,
+        join_digits=options.digits in ("joined", "free"),
+        max_piece_chars=options.max_piece_chars,
+        max_line_bytes=options.max_line_bytes + 4,
+        threads=options.threads,
+        progress=tell,
+    )
+
+
+def write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> Lines:
     """Write the sample line by line for the trainer; returns the lines without their line breaks."""
     parts: list[bytes] = []
     owners = array("i")
@@ -217,8 +233,10 @@ def _write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> Lines:
     return Lines(data=np.frombuffer(b"".join(parts), np.uint8), offsets=offsets, owners=np.frombuffer(owners, np.int32))
 
 
-def _choose(candidates: list[str], lines: Lines, options: TrainOptions, tell: Progress) -> Vocabulary:
-    """The vocabulary: fixed pieces, and the candidates that save most tokens."""
+def choose(
+    candidates: list[str], lines: Lines, options: TrainOptions, tell: Progress
+) -> tuple[Vocabulary, npt.NDArray[np.int64]]:
+    """The vocabulary: fixed pieces, and the candidates that save most tokens; and the uses of its text pieces."""
     control = options.control_pieces()
     taken = {*_CORE, *control, *(f"<0x{b:02X}>" for b in range(256))}
     widths = (1, 2, 3) if options.digits in ("triples", "joined") else (1,)
@@ -261,7 +279,7 @@ def _choose(candidates: list[str], lines: Lines, options: TrainOptions, tell: Pr
     types[len(head) : len(head) + 256] = BYTE
     all_costs = np.zeros(len(types), np.int32)
     all_costs[len(head) + 256 :] = costs
-    return Vocabulary(pieces=(*head, *byte_pieces, *chosen), costs=all_costs, types=types)
+    return Vocabulary(pieces=(*head, *byte_pieces, *chosen), costs=all_costs, types=types), uses
 
 
 def _frequency_costs(uses: npt.NDArray[np.int64], weight: float) -> npt.NDArray[np.int32]:

@@ -6,6 +6,7 @@ those too far from it clustered again among themselves.
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import apache_beam as beam
 import msgspec
@@ -17,7 +18,7 @@ from algok.dedup.clusters import cluster
 from algok.dedup.options import DedupOptions
 from algok.dedup.survivor import PREFERENCE, first_of_groups, preferred_order
 from algok.transforms.dedup_exact import UnitFiles
-from algok.transforms.dedup_pairs import ATTRIBUTES, PAIRS, pair_batches
+from algok.transforms.dedup_pairs import ATTRIBUTES, EDGES, NEAR, PAIRS, pair_batches
 from algok.transforms.dedup_stars import RunJob, star_rounds
 from algok.transforms.dedup_tables import (
     OnPartitions,
@@ -32,7 +33,7 @@ from algok.transforms.dedup_tables import (
     unit_slices,
     write_table,
 )
-from algok.transforms.dedup_verify import EDGES, build_verify
+from algok.transforms.dedup_verify import build_verify
 from algok.transforms.receipts import CollectLines, read_lines
 from algok.transforms.shuffle import partitions_for
 from algok.transforms.storage import join, list_files, remove_tree
@@ -41,12 +42,12 @@ __all__ = ["NEAR", "RunJob", "cluster_distributed", "cluster_locally", "count_ed
 
 I64 = npt.NDArray[np.int64]
 
-#: Members of clusters of two and more; the survivor is a member too, of similarity 1.
-NEAR = pa.schema([pa.field("node", pa.int64()), pa.field("survivor", pa.int64()), pa.field("similarity", pa.float32())])
 LABELS = pa.schema([pa.field("unit", pa.int32()), pa.field("node", pa.int64()), pa.field("label", pa.int64())])
 LABELLED = pa.schema([pa.field("label", pa.int64()), *PREFERENCE])
 #: An edge on its way past the nodes that are still to be clustered: ``right`` is -1 for such a node.
 STAYING = pa.schema([pa.field("key", pa.int64()), *EDGES])
+
+FOREIGN = "foreign"
 
 Batches = Callable[[], Iterator[pa.RecordBatch]]
 
@@ -91,8 +92,11 @@ def cluster_locally(run: RunJob, plan: Plan, options: DedupOptions, edges: tuple
         at = lookup(table["node"].to_numpy(), nodes[rows], f"attributes of unit {unit}")
         parts.append(table.take(pa.array(at)))
     rank = np.empty(len(nodes), dtype=np.int64)
+    owner = np.full(len(nodes), -1, dtype=np.int64)
     if parts:
-        rank[preferred_order([], pa.concat_tables(parts))] = np.arange(len(nodes))
+        known = pa.concat_tables(parts)
+        rank[preferred_order([], known)] = np.arange(len(nodes))
+        owner = known["owner"].to_numpy()
     asked = 0
 
     def measure(members: I64, survivors: I64) -> npt.NDArray[np.float32]:
@@ -118,9 +122,19 @@ def cluster_locally(run: RunJob, plan: Plan, options: DedupOptions, edges: tuple
         return result
 
     survivor, closeness = cluster(
-        a, b, similarity, nodes, rank, measure, floor=options.verify.floor, rounds=options.verify.rounds
+        a,
+        b,
+        similarity,
+        nodes,
+        rank,
+        measure,
+        floor=options.verify.floor,
+        rounds=options.verify.rounds,
+        owner=owner,
     )
-    shared = np.isin(nodes, survivor[survivor != nodes]) | (survivor != nodes)
+    # Members of earlier crawls are in the table `near/store`.
+    member = (survivor != nodes) & (owner < 0)
+    shared = np.isin(nodes, survivor[member]) | member
     table = pa.table([pa.array(x[shared]) for x in (nodes, survivor, closeness)], schema=NEAR)
     write_table(table_path(plan.table("near", "0"), 0), to_batches(table), NEAR)
 
@@ -156,14 +170,18 @@ def distinct_pairs_any(a: I64, b: I64) -> tuple[I64, I64]:
     return a[keep], b[keep]
 
 
-def _stars(partition: int, batches: Batches) -> Iterator[pa.RecordBatch]:
-    """(member, survivor) of every component."""
+def _stars(partition: int, batches: Batches) -> Iterator[Any]:
+    """(member, survivor) of every component, to be compared. Rows of earlier crawls stay with their own survivor: with
+    another one they are split off unseen."""
     table = _table(batches, LABELLED)
-    node = table["node"].to_numpy()
+    node, owner = table["node"].to_numpy(), table["owner"].to_numpy()
     best, _ = first_of_groups([table["label"].to_numpy()], table)
     survivor = node[best]
-    members = survivor != node
+    members = (survivor != node) & (owner < 0)
     yield from pair_batches(node[members], survivor[members])
+    foreign = (survivor != node) & (owner >= 0) & (owner != survivor)
+    for batch in pair_batches(node[foreign], survivor[foreign]):
+        yield beam.pvalue.TaggedOutput(FOREIGN, batch)
 
 
 def _flagged(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -244,6 +262,10 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
         return self.plan.table("stars")
 
     @property
+    def foreign(self) -> str:
+        return self.plan.table("stars-foreign")
+
+    @property
     def split(self) -> str:
         return self.plan.table("split")
 
@@ -256,7 +278,7 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
         return self.plan.table("star-estimates"), self.plan.table("star-shingles")
 
     def clear(self) -> None:
-        for folder in (self.pairs, self.split, self.lines, *self.out, self.near, self.kept):
+        for folder in (self.pairs, self.foreign, self.split, self.lines, *self.out, self.near, self.kept):
             remove_tree(folder)
 
     def survivors(self, p: beam.Pipeline) -> None:
@@ -264,13 +286,15 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
         rows = p | "Labels" >> ReadTables((self.labels,), _label_batches)
         attach = _AttachPreference(self.plan.table("attributes"))
         attached = rows | "Attach" >> OnPartitions(self.plan, "unit", self.partitions, attach)
-        found = attached | "ByLabel" >> OnPartitions(self.plan, "label", self.partitions, _stars)
+        found = attached | "ByLabel" >> OnPartitions(self.plan, "label", self.partitions, _stars, side=FOREIGN)
         files = UnitFiles(self.pairs, PAIRS, ("left", "right"))
-        _ = found | "ByUnit" >> OnPartitions(self.plan, "unit", self.partitions, files, kind=str)
+        _ = found.main | "ByUnit" >> OnPartitions(self.plan, "unit", self.partitions, files, kind=str)
+        apart = UnitFiles(self.foreign, PAIRS, ("left", "right"))
+        _ = found[FOREIGN] | "Foreign" >> OnPartitions(self.plan, "unit", self.partitions, apart, kind=str)
 
     def settle(self, p: beam.Pipeline) -> None:
         """Part the members near their survivor from those that are split off."""
-        rows = p | "Stars" >> ReadTables((self.pairs, *self.out), _flagged)
+        rows = p | "Stars" >> ReadTables((self.pairs, self.foreign, *self.out), _flagged)
         handler = _Settle(self.near, self.split)
         settled = rows | "Settle" >> OnPartitions(self.plan, "key", self.partitions, handler, kind=str)
         _ = settled | "Lines" >> CollectLines(self.lines)

@@ -18,7 +18,8 @@ from algok.dedup.options import DedupOptions
 from algok.dedup.shingles import shingle_hashes
 from algok.dedup.verify import estimates, jaccards, short_signatures, undecided
 from algok.errors import CorruptionError
-from algok.transforms.dedup_pairs import PAIRS, signature_schema
+from algok.transforms.dedup_pairs import EDGES, PAIRS, signature_schema
+from algok.transforms.dedup_stored import is_store, stored_rows
 from algok.transforms.dedup_tables import (
     Cache,
     ForUnits,
@@ -39,8 +40,6 @@ __all__ = ["EDGES", "build_verify"]
 
 I64 = npt.NDArray[np.int64]
 
-#: Accepted pairs, as they were asked for.
-EDGES = pa.schema([pa.field("left", pa.int64()), pa.field("right", pa.int64()), pa.field("similarity", pa.float32())])
 #: Pairs that the estimate leaves open, with the shingle hashes of the right document; ``unit`` is that of the left one.
 OPEN = pa.schema([*PAIRS, pa.field("shingles", pa.large_list(pa.uint32()))])
 #: Pairs to a partition with this many bytes of shingles in the mean (1,700 characters), for sizing only.
@@ -100,6 +99,9 @@ class _Texts(msgspec.Struct, frozen=True):
     options: DedupOptions
 
     def __call__(self, unit: Unit, wanted: I64) -> Iterator[tuple[I64, pa.Array]]:
+        if is_store(unit):
+            yield from self._stored(unit, wanted)
+            return
         index, path = unit.body["index"], unit.body["documents"]
         known = read_table(
             table_path(self.plan.table("signatures"), index),
@@ -125,6 +127,15 @@ class _Texts(msgspec.Struct, frozen=True):
                             raise CorruptionError(f"{path} changed since its signatures were made: run dedup again")
                         yield wanted[lo:hi], self._sets(picked)
                 start = end
+
+    def _stored(self, unit: Unit, wanted: I64) -> Iterator[tuple[I64, pa.Array]]:
+        """The shingles that a store has of its texts."""
+        for batch in stored_rows(unit, ["node", "shingles"]):
+            nodes = batch.column("node").to_numpy()
+            lo, hi = np.searchsorted(wanted, [nodes[0], nodes[-1] + 1])
+            if lo < hi:
+                at = lookup(nodes, wanted[lo:hi], f"store {unit.key}")
+                yield wanted[lo:hi], batch.column("shingles").take(pa.array(at))
 
     def _sets(self, batch: pa.RecordBatch) -> pa.Array:
         return shingle_hashes(
@@ -221,9 +232,13 @@ class _Compare(msgspec.Struct, frozen=True):
         for batch in batches():
             left, right = (batch.column(name).to_numpy() for name in ("left", "right"))
             at = lookup(known, left, "documents")
-            score = jaccards(
-                left_sets, batch.column("shingles"), at, np.arange(len(at)), limit=self.options.verify.shingles
-            )
+            score = np.empty(len(at), dtype=np.float32)
+            stored = np.maximum(left, right) >= self.plan.first_stored
+            whole = self.options.verify.shingles
+            # A store may have fewer shingles of a text than are compared otherwise.
+            for rows, limit in ((~stored, whole), (stored, min(whole, self.plan.store_shingles or whole))):
+                here = np.flatnonzero(rows)
+                score[here] = jaccards(left_sets, batch.column("shingles"), at[here], here, limit=limit)
             near = score >= np.float32(self.threshold)
             edges.append(pa.RecordBatch.from_arrays([pa.array(x[near]) for x in (left, right, score)], schema=EDGES))
         write_table(table_path(self.out, partition), edges, EDGES)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from algok.dedup.edits import without_ranges
 from algok.errors import CorruptionError
 from algok.schema import ADDRESS, DOCUMENTS
 from algok.transforms.storage import open_read
@@ -50,7 +51,8 @@ class DocumentRows(msgspec.Struct, frozen=True, kw_only=True):
     The unit's body names the files: ``documents``; optionally ``decisions`` (row-aligned: only kept rows are given)
     and ``selection`` (clusters or mixture: only the rows listed there, with ``selected`` columns of it appended; with
     ``chosen`` only those of its rows where that column is true or above 0). Every row given is tallied by source and
-    language. Raises ``CorruptionError`` when the files disagree on a row's doc_id.
+    language. With ``edits`` (a file of EDITS) texts come without what dedup takes out of them, and ``bytes`` is their
+    length then. Raises ``CorruptionError`` when the files disagree on a row's doc_id.
     """
 
     columns: tuple[str, ...]
@@ -73,6 +75,7 @@ class DocumentRows(msgspec.Struct, frozen=True, kw_only=True):
         decisions = unit.body.get("decisions")
         kept = read_whole(decisions, ["doc_id", "outcome"]) if decisions else None
         chosen = _Selection(unit.body["selection"], self) if unit.body.get("selection") else None
+        edits = _Edits(unit.body["edits"]) if unit.body.get("edits") else None
         total = max(1, unit.body.get("rows", 1))
         start = 0
         for batch in read_parquet(path, needed, self.batch_rows):
@@ -90,6 +93,8 @@ class DocumentRows(msgspec.Struct, frozen=True, kw_only=True):
             start += batch.num_rows
             if not mask.all():
                 batch = batch.filter(pa.array(mask))
+            if edits is not None:
+                batch = edits.apply(batch, rows[mask], path)
             tally_rows(tally, batch)
             head = [pa.array([unit.key] * batch.num_rows, pa.string()), pa.array(rows[mask]), batch.column("doc_id")]
             body = [batch.column(name) for name in self.columns]
@@ -107,6 +112,39 @@ def read_whole(path: str, columns: list[str]) -> pa.Table:
 
 def _same(left: pa.ChunkedArray, right: pa.Array) -> bool:
     return pa.chunked_array([right]).equals(left)  # type: ignore[no-any-return]
+
+
+class _Edits:
+    """What is taken out of a unit's texts; small: the ranges of one documents file."""
+
+    def __init__(self, path: str) -> None:
+        table = read_whole(path, ["row", "doc_id", "start", "end"])
+        self._path = path
+        self._ids = table["doc_id"]
+        self._row, self._start, self._end = (table[n].to_numpy().astype(np.int64) for n in ("row", "start", "end"))
+
+    def apply(self, batch: pa.RecordBatch, rows: np.ndarray[Any, Any], path: str) -> pa.RecordBatch:
+        """The batch (whose rows are ``rows`` of the file) with its texts edited and ``bytes`` to match."""
+        if batch.num_rows == 0:
+            return batch
+        first, last = np.searchsorted(self._row, [rows[0], rows[-1] + 1])
+        at = np.searchsorted(rows, self._row[first:last])
+        # Rows of the file that this reader does not want have their edits too.
+        mine = rows[np.minimum(at, len(rows) - 1)] == self._row[first:last]
+        where = np.arange(first, last)[mine]
+        at = at[mine]
+        if len(at) == 0:
+            return batch
+        if not _same(self._ids.take(pa.array(where)), batch.column("doc_id").take(pa.array(at))):
+            raise CorruptionError(f"{self._path} does not match {path}: run the dedup stage again")
+        start, end = self._start[where], self._end[where]
+        lost = np.zeros(batch.num_rows, dtype=np.int32)
+        np.add.at(lost, at, (end - start).astype(np.int32))
+        changed = {"bytes": pc.subtract(batch.column("bytes"), pa.array(lost))}
+        if "text" in batch.schema.names:
+            changed["text"] = without_ranges(batch.column("text"), at, start, end)[0]
+        columns = [changed[f.name].cast(f.type) if f.name in changed else batch.column(f.name) for f in batch.schema]
+        return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 class _Selection:

@@ -32,6 +32,8 @@ _LEVEL_1 = 13.0
 _LEVEL_2 = 16.0
 _ASTRAL = 12.0
 _MARKS = 11.0
+#: The soft hyphen: a page that has it has it in every long word.
+_HYPHEN = 6.0
 #: Latin script: added for each letter beyond ASCII (about one letter in 10 to 30 is one), and for each that stands
 #: beside another such letter. Other alphabets: added for each place where a letter of theirs touches an ASCII letter,
 #: and for each that stands alone.
@@ -156,6 +158,7 @@ def _table(language: str) -> Bits:
     table[0xFFFD] = _REPLACED
     for mark in "\u00a0·…–—‘’“”•©®™°±×§«»£€¥¿¡":
         table[ord(mark)] = _MARKS
+    table[0xAD] = _HYPHEN
     if language in ("ko", "ja", "zh-hans", "zh-hant"):
         table[0x3000:0x3020] = _MARKS
         table[0xFF01:0xFF5F] = _MARKS

@@ -41,7 +41,11 @@ _PARSER = etree.HTMLParser(
 _PARSER.set_element_class_lookup(etree.ElementDefaultClassLookup(element=lxml_html.HtmlElement))
 #: What XML 1.0 cannot carry; lxml raises on it. Tab, line feed and carriage return stay.
 _INVALID = bytes([*range(0x9), 0xB, 0xC, *range(0xE, 0x20)])
-_REFERENCE = re.compile(rb"&#(?:[xX]([0-9a-fA-F]{1,8})|([0-9]{1,8}));?")
+#: References that may be to one of those, the frequent ones to marks and quotes (&#39; &#8217; &#x27;) left out.
+_REFERENCE = re.compile(
+    rb"&#(?:[xX](0*(?:[0-9a-fA-F]|1[0-9a-fA-F]|[dDfF][0-9a-fA-F]{3}|[0-9a-fA-F]{5,8}))(?![0-9a-fA-F])"
+    rb"|(0*(?:[12]?[0-9]|3[01]|[0-9]{5,8}))(?![0-9]));?"
+)
 
 
 class PageKernel:

@@ -1,8 +1,9 @@
 """Makes the installed trafilatura faster without changing its output, where its inner names are as known.
 
 ``install`` puts faster stand-ins into the lists of expressions of ``trafilatura.xpaths``, which all its modules
-share, and one into ``trafilatura.baseline``; no function is replaced. Where the version is not one that was compared
-page by page (``tests/filters/test_extraction_speedups.py``), or a name is missing, nothing is touched.
+share, one into ``trafilatura.baseline``, and one for the function of justext that ``trafilatura.external`` calls.
+Where the version is not one that was compared page by page (``tests/filters/test_extraction_speedups.py``), or a name
+is missing, nothing is touched.
 """
 
 import threading
@@ -41,7 +42,7 @@ _NEEDED = {
         *("prune_unwanted_nodes", "trafilatura_sequence", "tree_cleaning"),
         *("ESCALATION_ACCEPT_RATIO", "ESCALATION_JUSTEXT_RATIO", "ESCALATION_MAX_LENGTH", "ESCALATION_PAGE_SHARE"),
     ),
-    "external": ("compare_extraction", "jt_stoplist_init", "justext_rescue"),
+    "external": ("classify_paragraphs", "compare_extraction", "jt_stoplist_init", "justext_rescue"),
     "baseline": ("BASIC_CLEAN_XPATH",),
     "settings": ("Extractor",),
     "xpaths": _LISTS,
@@ -49,6 +50,8 @@ _NEEDED = {
 
 #: Key of the one expression that is a module's global and no list item.
 _CLEAN = ("BASIC_CLEAN_XPATH", 0)
+#: Key of the one function.
+_CLASSIFY = ("classify_paragraphs", 0)
 _lock = threading.Lock()
 _words = Vocabulary()
 _originals: dict[tuple[str, int], Any] = {}
@@ -74,6 +77,8 @@ def install() -> Vocabulary:
     """
     from trafilatura import xpaths
 
+    from algok.filters.extraction import paragraphs
+
     with _lock:
         for name in _LISTS:
             expressions = getattr(xpaths, name)
@@ -89,6 +94,10 @@ def install() -> Vocabulary:
         if faster is not None:
             _originals[_CLEAN] = module.BASIC_CLEAN_XPATH
             module.BASIC_CLEAN_XPATH = faster
+        external: Any = import_module("trafilatura.external")
+        if external.classify_paragraphs is not paragraphs.classify_paragraphs:
+            _originals[_CLASSIFY] = external.classify_paragraphs
+            external.classify_paragraphs = paragraphs.classify_paragraphs
     return _words
 
 
@@ -101,6 +110,10 @@ def uninstall() -> None:
         if clean is not None:
             module: Any = import_module("trafilatura.baseline")
             module.BASIC_CLEAN_XPATH = clean
+        classify = _originals.pop(_CLASSIFY, None)
+        if classify is not None:
+            external: Any = import_module("trafilatura.external")
+            external.classify_paragraphs = classify
         for (name, i), expression in _originals.items():
             getattr(xpaths, name)[i] = expression
         _originals.clear()

@@ -74,13 +74,14 @@ def _dedup(
         if line.outcome == REJECTED:
             removed[line.reason] = removed.get(line.reason, 0) + line.documents
     documents = sum(line.documents for line in out)
-    sources = [
+    alarms = [
         Alarm(
-            kind="source",
-            name=alarm["source"],
+            kind=alarm["kind"],
+            name=alarm["name"],
             documents=alarm["documents"],
             removed=alarm["removed"],
             share=alarm["removed"] / alarm["documents"],
+            examples=alarm["examples"],
         )
         for alarm in manifest.details.get("alarms", [])
     ]
@@ -91,6 +92,6 @@ def _dedup(
         largest=largest,
         sizes=sizes,
         alarm_share=alarm_share,
-        alarms=[*sources, *hosts],
+        alarms=[*alarms, *(h for h in hosts if (h.kind, h.name) not in {(a.kind, a.name) for a in alarms})],
         details={k: v for k, v in manifest.details.items() if k != "alarms"},
     )

@@ -16,12 +16,13 @@ from markupsafe import Markup
 from algok.pipeline.report import charts, text, view
 from algok.pipeline.report.summary import Sample, Summary
 
-__all__ = ["policy_of", "render"]
+__all__ = ["environment", "policy_of", "render", "source"]
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 
 
-def _source(name: str) -> str:
+def source(name: str) -> str:
+    """A file of this package, as text."""
     return (files("algok.pipeline.report") / name).read_text(encoding="utf-8")
 
 
@@ -62,7 +63,8 @@ def _lang(code: str | None) -> str:
     return code if code and code != "und" and _LANGUAGE.fullmatch(code) else ""
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates with escaping on and the filters that make crawled text harmless."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("algok.pipeline.report", "templates"),
         autoescape=True,
@@ -91,9 +93,9 @@ def _environment() -> jinja2.Environment:
 
 def render(summary: Summary) -> str:
     """The page."""
-    style, script = _source("page.css"), _source("page.js")
+    style, script = source("page.css"), source("page.js")
     return (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             s=summary,

@@ -229,6 +229,7 @@ class Alarm(_Part, frozen=True):
     documents: int
     removed: int
     share: float
+    examples: list[str] = []
 
 
 class Cluster(_Part, frozen=True):

@@ -248,7 +248,7 @@ class _locked:  # noqa: N801
 def document_units(context: Context, *, decisions: bool, selection: tuple[str, str] | None = None) -> list[Unit]:
     """One unit for each documents file, with the files that go with it; see ``transforms.sources.DocumentRows``.
 
-    ``selection`` is (stage, table) of the clusters or the mixture.
+    ``selection`` is (stage, table) of the clusters or the mixture; then the texts are read with dedup's edits.
     """
     documents = read_files(context.folder("extract"), require_manifest(context.work, "extract", "any"), "documents")
 
@@ -258,6 +258,7 @@ def document_units(context: Context, *, decisions: bool, selection: tuple[str, s
 
     decided = by_unit("filter", "decisions") if decisions else {}
     selected = by_unit(*selection) if selection else {}
+    edits = by_unit("dedup", "edits") if selection else {}
     units = []
     for file in documents:
         unit = unit_of(file.path)
@@ -271,6 +272,9 @@ def document_units(context: Context, *, decisions: bool, selection: tuple[str, s
                 continue  # no row of this unit was kept
             body["selection"] = selected[unit].path
             inputs.append(selected[unit].checksum)
+            if unit in edits and edits[unit].rows:
+                body["edits"] = edits[unit].path
+                inputs.append(edits[unit].checksum)
         units.append(Unit(key=unit, size=file.bytes, body=body, inputs=inputs))
     return units
 

@@ -95,7 +95,7 @@ class Extract:
 
     name = "extract"
     after: tuple[str, ...] = ()
-    format = 1
+    format = 2
     packages: tuple[str, ...] = ("trafilatura", "lxml", "resiliparse", "fasttext", "faust-cchardet")
     reads = ""
     shows: tuple[str, ...] = ()

@@ -23,12 +23,15 @@ from algok.tokenizer.shards import ShardInfo
 from algok.transforms.pack import EncodeText, PackPartition, ReadTokens, ShardResult, token_outputs
 from algok.transforms.receipts import CollectLines, read_lines
 from algok.transforms.shuffle import ShuffleRows, partitions_for
-from algok.transforms.sinks import merge_counts
+from algok.transforms.sinks import FileReceipt, merge_counts
 from algok.transforms.sources import DocumentRows
-from algok.transforms.storage import join, read_bytes, remove_tree
+from algok.transforms.storage import AtomicFile, join, read_bytes, remove_tree
 from algok.transforms.units import ReadUnits, Unit, write_units
 
-__all__ = ["Pack"]
+__all__ = ["CHECKSUMS", "Pack"]
+
+#: The list of all files with their XXH3-128, in the format of ``xxhsum -H128``.
+CHECKSUMS = "XXH128SUMS"
 
 
 class Pack:
@@ -77,6 +80,7 @@ class Pack:
         details = _details(context, info, results, _partitions(context, info, taken))
         _check(results, taken, details["tokens_by_bucket"], budget.packed)
         files = [*taken.files, *(file for result in results for file in result.files)]
+        files.append(_checksums(context.folder(self.name), files))
         return Result(files=files, ledger=ledger, details=details | budget.details)
 
     def _shards(self, context: Context, encoded: StepResult, taken: StepResult, info: ShardInfo) -> list[ShardResult]:
@@ -113,10 +117,19 @@ class Pack:
         )
 
 
+def _checksums(folder: str, files: list[FileReceipt]) -> FileReceipt:
+    """The checksums as a list that the tool xxhsum checks, for those who have no algok."""
+    lines = sorted(f"{f.checksum}  {f.path[len(folder) :].lstrip('/')}\n" for f in files)
+    file = AtomicFile(join(folder, CHECKSUMS))
+    file.write("".join(lines).encode())
+    file.commit()
+    return FileReceipt(table="checksums", path=file.path, rows=len(lines), bytes=file.bytes, checksum=file.checksum)
+
+
 def _partitions(context: Context, info: ShardInfo, taken: StepResult) -> int:
     width = info.token_type.bit_width // 8
     tokens = sum(count for name, count in taken.sums.items() if name.startswith("tokens "))
-    return partitions_for(width * tokens, context.recipe.pack.shard_mb * 1_000_000)
+    return partitions_for(width * tokens, round(context.recipe.pack.shard_mb * 1_000_000))
 
 
 def _read(line: str, read: ReadTokens) -> Iterator[pa.RecordBatch]:

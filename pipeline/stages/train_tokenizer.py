@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import msgspec
 from algok.errors import InputError, StageError
 from algok.pipeline.ledger import from_counts, from_tally
 from algok.pipeline.manifest import require_manifest
+from algok.pipeline.report.tokenizer import render_evaluation
 from algok.pipeline.stages.base import Context, Result, digest, document_units
 from algok.schema import KEPT, MIXTURE
 from algok.tokenizer.codec import Codec
@@ -37,7 +39,7 @@ class TrainTokenizer:
 
     name = "train-tokenizer"
     after: tuple[str, ...] = ("mix",)
-    format = 1
+    format = 2
     packages: tuple[str, ...] = ("sentencepiece",)
     reads = "mix"
     shows: tuple[str, ...] = ()
@@ -102,18 +104,19 @@ class TrainTokenizer:
                 if not path.is_file():
                     raise InputError(f"tokenizer.compare.{name}: there is no file {path}")
             domains = {language: _texts(samples, language) for language in _evaluated(samples)}
-            details["evaluation"] = msgspec.to_builtins(evaluate(codec, ranks, domains))
+            evaluation = evaluate(codec, ranks, domains, shown=True)
+            page = render_evaluation(evaluation, context.recipe.name)
+            (scratch / "evaluation.html").write_text(page, "utf-8", errors="replace")
+            details["evaluation"] = msgspec.to_builtins(replace(evaluation, examples=[]))
             details["pieces"] = len(codec)
             details["sha256"] = codec.sha256
             write_json(join(folder, "evaluation.json"), details["evaluation"])
             receipts = [_publish(path, join(folder, path.name)) for path in sorted(scratch.iterdir()) if path.is_file()]
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        evaluation = join(folder, "evaluation.json")
-        size = len(read_bytes(evaluation))
-        receipts.append(
-            FileReceipt(table="evaluation", path=evaluation, rows=0, bytes=size, checksum=checksum(evaluation))
-        )
+        numbers = join(folder, "evaluation.json")
+        size = len(read_bytes(numbers))
+        receipts.append(FileReceipt(table="evaluation", path=numbers, rows=0, bytes=size, checksum=checksum(numbers)))
         return receipts, details
 
     def _train_model(self, context: Context, samples: list[str], scratch: Path) -> dict[str, Any]:

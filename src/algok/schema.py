@@ -292,13 +292,40 @@ CLUSTERS = pa.schema(
         _field("cluster_size", pa.int64(), "documents in the cluster, exact copies included", "document"),
         _field("survivor", pa.bool_(), "whether this is the one document of the cluster that is kept"),
         _field(
-            "method", pa.string(), "unique; exact or near: how it belongs to its cluster (a survivor: how others do)"
+            "method",
+            pa.string(),
+            "unique; url, exact or near: how it belongs to its cluster (a survivor: how others do)",
         ),
         _field("similarity", pa.float32(), "Jaccard similarity of the shingles to the survivor; 1 for itself", "0..1"),
-        _field("exact_copies", pa.int64(), "documents with this content, this one included", "document"),
+        _field(
+            "exact_copies",
+            pa.int64(),
+            "documents with this content, this one and other captures of their URLs included",
+            "document",
+        ),
+        _field("cluster_snapshots", pa.int32(), "different capture months (UTC) in the cluster", "month"),
+        _field("cluster_sources", pa.int32(), "different sources in the cluster", "source"),
+        _field("earlier", pa.bool_(), "whether the cluster's survivor is in the store of an earlier crawl"),
         _field("outcome", pa.string(), "kept for a survivor, else rejected"),
-        _field("reason", pa.string(), "exact_duplicate or near_duplicate; null if kept"),
-        _field("bytes", pa.int32(), "length of the text in UTF-8", "byte"),
+        _field("reason", pa.string(), "url_duplicate, exact_duplicate or near_duplicate; null if kept"),
+        _field("bytes", pa.int32(), "length of the text in UTF-8, without what dedup's edits take out", "byte"),
+        _field("removed_bytes", pa.int32(), "what the edits take out of the text", "byte"),
+    ]
+)
+
+#: What ``dedup`` takes out of the texts of survivors; sorted by row and start, without overlaps. The stages after it
+#: read the texts without these ranges; the documents themselves do not change.
+EDITS = pa.schema(
+    [
+        *ADDRESS,
+        _field("source", pa.string(), "name of the recipe's source"),
+        _field("language", pa.string(), "language of the document"),
+        _field("host", pa.string(), "host of the document; empty if none"),
+        _field("kind", pa.string(), "line: many pages of the host repeat it; span: another document has it too"),
+        _field("start", pa.int32(), "start of the range in the text as extracted, in UTF-8", "byte"),
+        _field("end", pa.int32(), "end of the range, line break included", "byte"),
+        _field("pages", pa.int64(), "pages of the host with the line, or documents with the span's first chunk"),
+        _field("text", pa.string(), "the first 200 characters of what is taken out"),
     ]
 )
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from algok.dedup.edits import joined_ranges, without_ranges
 from algok.dedup.explain import differences, explain_pairs
-from algok.dedup.lines import LineOptions, line_rows, repeated, without_lines
+from algok.dedup.lines import LineLimits, LineOptions, count_pages, line_ranges, line_rows, prose_lines
 from algok.dedup.normalise import normalise_text
 from algok.dedup.shingles import shingles_of
 from algok.errors import RecipeError
@@ -54,31 +55,64 @@ def test_text_in_jamo_keeps_its_places() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 6)), max_size=80))
-def test_repeated_equals_plain_counting(rows: list[tuple[int, int, int]]) -> None:
-    options = LineOptions(pages=2, share=0.5)
+def test_count_pages_equals_plain_counting(rows: list[tuple[int, int, int]]) -> None:
     group, hashes, page = (np.array([r[i] for r in rows], dtype=np.int64) for i in range(3))
-    pages = dict.fromkeys(range(3), 5)
     where = defaultdict(set)
     for g, h, p in rows:
         where[g, h].add(p)
-    expected = {(g, h, len(p)) for (g, h), p in where.items() if len(p) >= 2 and len(p) >= 2.5}
-    got = repeated(group, hashes.astype(np.uint64), page, pages, options)
-    assert {(int(g), int(h), int(n)) for g, h, n in zip(*got, strict=True)} == expected
+    got = count_pages(group, hashes.astype(np.uint64), page)
+    assert [(int(g), int(h), int(n)) for g, h, n in zip(*got, strict=True)] == [
+        (g, h, len(p)) for (g, h), p in sorted(where.items())
+    ]
 
 
-def test_boilerplate_of_a_host_goes_and_the_rest_stays() -> None:
-    body = ["첫 기사 본문 {0} 내용이다 길게 쓴다.", "둘째 문단 {0} 이어진다 역시 길다."]
-    texts = ["홈 | 뉴스\n" + "\n".join(b.format(i * 7) for b in body) + "\n무단전재 및 재배포 금지" for i in range(12)]
-    texts.append("홈 | 뉴스\n무단전재 및 재배포 금지")
+def test_chosen_lines_go_with_their_line_breaks() -> None:
+    texts = ["홈 | 뉴스\n첫 기사 본문\n\n둘째 문단\n\n무단전재 금지", "본문\n무단전재 금지\n끝", "무단전재 금지"]
     lines = line_rows(large([*texts]))
-    options = LineOptions()
-    _, hot, _ = repeated(np.zeros(len(lines.text), dtype=np.int64), lines.hash, lines.text, {0: 13}, options)
-    left, lost_lines, lost_bytes = without_lines(large([*texts]), lines, np.isin(lines.hash, hot), options)
-    got = left.to_pylist()
-    assert got[:12] == ["\n".join(b.format(i * 7) for b in body) for i in range(12)]
-    assert got[12] == texts[12], "all of it is boilerplate: left to the filters"
-    assert lost_lines.tolist() == [2] * 12 + [0]
-    assert lost_bytes.tolist() == [len("홈 | 뉴스무단전재 및 재배포 금지".encode())] * 12 + [0]
+    menu, notice = lines.hash[0], lines.hash[3]
+    ranges = joined_ranges(*line_ranges(large([*texts]), lines, np.isin(lines.hash, [menu, notice])))
+    left, lost = without_ranges(large([*texts]), *ranges[:3])
+    assert left.to_pylist() == ["첫 기사 본문\n\n둘째 문단", "본문\n끝", ""]
+    assert lost.tolist() == [len(t.encode()) - len(u.encode()) for t, u in zip(texts, left.to_pylist(), strict=True)]
+
+
+def test_headings_tables_and_code_are_no_boilerplate() -> None:
+    texts = [
+        "앞글\n```clojure\n(defn solve [])\n```\n뒷글",
+        "## 참고\n본문\n| 상태: | 확장 |\n    들여 쓴 코드\n끝 ``` 중간",
+    ]
+    texts += ["```\n코드", "다른 글"]
+    lines = line_rows(large([*texts]))
+    prose = prose_lines(large([*texts]), lines)
+    raw = [t.encode() for t in texts]
+    found = [
+        raw[t][s:e].decode() for t, s, e in zip(*(x[prose] for x in (lines.text, lines.start, lines.end)), strict=True)
+    ]
+    assert found == ["앞글", "뒷글", "본문", "끝 ``` 중간", "다른 글"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(0, 12)), max_size=12))
+def test_joined_ranges_cover_the_same_bytes_once(ranges: list[tuple[int, int, int]]) -> None:
+    ranges = [(r, min(a, b), max(a, b)) for r, a, b in ranges]
+    row, start, end = (np.array([r[i] for r in ranges], dtype=np.int64) for i in range(3))
+    covered = {(r, i) for r, a, b in ranges for i in range(a, b)}
+    got = joined_ranges(row, start, end)
+    bytes_ = [(int(r), i) for r, a, b in zip(*got[:3], strict=True) for i in range(a, b)]
+    assert len(bytes_) == len(set(bytes_))
+    assert set(bytes_) == covered
+    texts = ["abcdefghijklm", "가나다라마", "xy가나다라마바"]
+    if all(r == 0 for r, _, _ in ranges):
+        left, _ = without_ranges(large(texts), *got[:3])
+        assert left.to_pylist() == ["".join(c for i, c in enumerate(texts[0]) if (0, i) not in covered), *texts[1:]]
+
+
+def test_edits_that_do_not_fit_are_refused() -> None:
+    one = np.array([0])
+    with pytest.raises(ValueError, match="ends at byte 9"):
+        without_ranges(large(["가"]), one, one, np.array([9]))
+    with pytest.raises(ValueError, match="overlap"):
+        without_ranges(large(["가나다"]), np.array([0, 0]), np.array([0, 3]), np.array([6, 9]))
 
 
 def test_line_options() -> None:
@@ -86,6 +120,14 @@ def test_line_options() -> None:
         LineOptions(pages=1)
     with pytest.raises(RecipeError, match="share"):
         LineOptions(share=2)
+    with pytest.raises(RecipeError, match="most_of_text"):
+        LineOptions(most_of_text=-1)
+    options = LineOptions(
+        languages={"ko": LineLimits(pages=5, share=0)}, hosts={"a.kr": LineLimits(pages=3, share=0.5)}
+    )
+    assert options.needed("x", "en", 1000) == 100
+    assert options.needed("x", "ko", 1000) == 5
+    assert options.needed("a.kr", "ko", 1000) == 500
 
 
 def test_explanation_of_pairs() -> None:

@@ -40,7 +40,7 @@ held_out_share = 0.1
 allow_smaller = true
 [pack]
 sequence_length = 2_048
-shard_mb = 1
+shard_mb = 0.04
 """
 
 

@@ -104,6 +104,17 @@ def test_hostile_text_does_not_run(browser: Any, page_path: Path) -> None:
         assert page.tab.locator("img, iframe").count() == 0
 
 
+def test_the_numbers_of_packing_are_on_the_page(browser: Any, page_path: Path) -> None:
+    with Opened(browser, page_path, 1280) as page:
+        packing = page.tab.locator("section#packing")
+        facts = " ".join(packing.locator("dl").inner_text().split())
+        assert "249 tokens of padding, 0.715 %" in facts
+        assert "Documents cut 3 longer than a sequence; concatenation would cut 16" in facts
+        assert "2 of 3 in adjacent sequences" in facts
+        row = packing.get_by_role("row").filter(has_text="Korean, web")
+        assert row.get_by_role("cell").all_inner_texts()[1:] == ["20,000", "57.9 %", "23,000", "24,000", "-4,000"]
+
+
 def test_the_slider_of_a_curve_tells_what_another_limit_keeps(browser: Any, page_path: Path) -> None:
     with Opened(browser, page_path, 1280) as page:
         figure = page.tab.locator("figure[data-points]").first

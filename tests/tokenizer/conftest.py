@@ -42,7 +42,7 @@ def documents() -> list[str]:
 @pytest.fixture(scope="session")
 def trained(documents: list[str], tmp_path_factory: pytest.TempPathFactory) -> TrainedTokenizer:
     sample = [Sample(text, "ko" if i % 3 else "en") for i, text in enumerate(documents)]
-    return train(sample, tmp_path_factory.mktemp("tokenizer"), TrainOptions(vocab_size=4000))
+    return train(sample, tmp_path_factory.mktemp("tokenizer"), TrainOptions(vocab_size=4000, digits="triples"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,6 @@
-"""Reads a shard with a library other than algok, in a process of its own: ``other_readers.py LIBRARY SMALL SHARD``.
+"""Reads a shard with a library other than algok, in a process of its own.
+
+    python other_readers.py LIBRARY SMALL SHARD
 
 Prints, as JSON, the tokens summed, the first document's ids, and by how many bytes the process's own (anonymous)
 memory grew: memory-mapped pages are not its own, copies are. What a first use costs is spent on the small shard.

@@ -43,6 +43,28 @@ def test_numbers_add_up(codec: Codec, tiny_ranks: Path, documents: list[str]) ->
     json.dumps(result.as_dict())
 
 
+def test_parity_morphemes_and_examples(codec: Codec, tiny_ranks: Path, documents: list[str]) -> None:
+    parallel = [{"ko": documents[0], "en": "the data"}, {"ko": documents[1], "en": "the"}, {"en": "alone"}]
+    result = evaluate(
+        codec, {"o200k_base": tiny_ranks}, {"ko": documents[:50], "en": ["the data " * 40]}, parallel=parallel,
+        morphemes=lambda text: [(i, i + 1) for i in range(len(text))], shown=True,
+    )  # fmt: skip
+    parity = result.parity["en"]
+    assert parity.documents == 2
+    korean = sum(len(codec.encode(d)) for d in documents[:2])
+    assert parity.ratio["algok"] == (len(codec.encode("the data")) + len(codec.encode("the"))) / korean
+    # Every character a morpheme: each token border is right, and every token of two characters is mixed.
+    assert result.morphemes["algok"].precision == 1.0
+    assert 0 < result.morphemes["algok"].recall < 1
+    # The tiny ranks cut Korean into bytes: every border between characters is found, but that inside an English "th".
+    assert 0.99 < result.morphemes["o200k_base"].recall < 1
+    assert {e.domain for e in result.examples} == {"ko", "en"}
+    assert set(result.examples[0].pieces) == {"algok", "o200k_base"}
+    assert result.partial_pieces == 128
+    assert result.unused + result.rare < len(codec)
+    json.dumps(result.as_dict())
+
+
 def test_errors(codec: Codec, tmp_path: Path, tiny_ranks: Path) -> None:
     with pytest.raises(InputError, match="'x'"):
         evaluate(codec, {}, {"x": ["", ""]})

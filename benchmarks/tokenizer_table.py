@@ -1,0 +1,103 @@
+"""The table of docs/tokenizer.md: vocabularies of several sizes and rules, measured on sources never seen.
+
+    python benchmarks/tokenizer_holdout.py ../shared/data work/holdout
+    python benchmarks/tokenizer_table.py work/holdout work/table --ranks ../shared/data/models/o200k_base.tiktoken \\
+        --row 102400 --row 128000 --row 102400:plain
+
+A row is SIZE, SIZE:plain (no superwords), SIZE:triples or SIZE:single (digits). Each is what `algok tokenizer train`
+with the same options trains; rows that differ in size only share one run of the candidate trainer (``--candidates``).
+Models and evaluations are kept in the second folder, so a row that is there is not trained again.
+"""
+
+import argparse
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from statistics import fmean
+
+from algok.tokenizer.codec import Codec
+from algok.tokenizer.evaluate import evaluate
+from algok.tokenizer.sample import files_sample, spool
+from algok.tokenizer.texts import read_texts
+from algok.tokenizer.train import TrainOptions, choose, propose, write_lines
+
+SHARES = {"ko": 0.77, "en": 0.125, "code": 0.05, "ja": 0.025, "zh": 0.03}
+
+
+def options_of(row: str, candidates: int) -> TrainOptions:
+    """Training options of a row's name."""
+    size, _, rule = row.partition(":")
+    digits = rule if rule in ("triples", "single") else "joined"
+    return TrainOptions(
+        vocab_size=int(size), prune_from=candidates, superwords=rule != "plain", digits=digits, threads=2
+    )
+
+
+def trained(row: str, holdout: Path, out: Path, given: argparse.Namespace) -> Path:
+    """The model of a row, trained unless it is there."""
+    path = out / f"{row.replace(':', '-')}.model"
+    if path.exists():
+        return path
+    options = options_of(row, given.candidates)
+    with tempfile.TemporaryDirectory() as folder:
+        named = [(language, holdout / "train" / language) for language in SHARES]
+        most = int(given.sample_mb * 1_000_000)
+        documents = files_sample(named, SHARES, max_bytes=most, seed=0)
+        spooled = spool(documents, Path(folder, "sample"), max_bytes=most * 5 // 4, seed=0)
+        lines = write_lines(spooled, Path(folder, "lines"), options.max_line_bytes)
+        rule = f"{given.candidates}-{options.superwords}-{options.digits in ('joined', 'free')}-{given.sample_mb:g}"
+        cache = out / f"candidates-{rule}.json"
+        if not cache.exists():
+            pieces = propose(Path(folder, "lines"), options, lambda step, share: None)
+            cache.write_text(json.dumps(pieces), "utf-8")
+        vocabulary, _ = choose(json.loads(cache.read_text("utf-8")), lines, options, lambda step, share: None)
+    vocabulary.save(path)
+    return path
+
+
+def held_out(folder: Path, limit: int) -> dict[str, list[str]]:
+    """Texts of every domain, up to ``limit`` bytes; the files are in the order of a hash."""
+    domains = {}
+    for path in sorted(folder.rglob("*.jsonl")):
+        texts, size = [], 0
+        for text in read_texts(path):
+            texts.append(text)
+            size += len(text.encode("utf-8", "replace"))
+            if size >= limit:
+                break
+        domains[f"{path.parent.name}/{path.stem}"] = texts
+    return domains
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("holdout", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--ranks", type=Path, required=True, help="o200k_base.tiktoken")
+    parser.add_argument("--row", action="append", required=True)
+    parser.add_argument("--candidates", type=int, default=240_000)
+    parser.add_argument("--sample-mb", type=float, default=90.0)
+    parser.add_argument("--max-mb", type=float, default=0.8, help="text of each domain")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    domains = held_out(given.holdout / "held", int(given.max_mb * 1_000_000))
+    columns: dict[str, dict[str, float]] = {}
+    for row in given.row:
+        path = trained(row, given.holdout, given.out, given)
+        result = evaluate(Codec.load(path), {"o200k_base": given.ranks}, domains)
+        assert all(domain.lossless for domain in result.domains.values())
+        columns[row] = {k: 100 * d.against["o200k_base"].reduction for k, d in result.domains.items()}
+        (given.out / f"{path.stem}.json").write_text(json.dumps(dataclasses.asdict(result), indent=1), "utf-8")
+        means = {
+            language: fmean(v for k, v in columns[row].items() if k.split("/")[0] == language)
+            for language in dict.fromkeys(k.split("/")[0] for k in domains)
+        }
+        print(row, " ".join(f"{language} {mean:.1f}" for language, mean in means.items()), flush=True)
+    print("\n| domain | " + " | ".join(columns) + " |\n|---|" + "---:|" * len(columns))
+    for domain in domains:
+        print(f"| {domain} | " + " | ".join(f"{columns[row][domain]:.1f}" for row in columns) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Files of texts, and the balanced sample of them."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from algok.errors import InputError
+from algok.tokenizer.sample import files_sample
+from algok.tokenizer.texts import read_parallel, read_texts, text_files
+
+TEXTS = ["가 나\r\n다", "b\tc\n", "\u2028 한국어"]
+
+
+def test_every_format_gives_the_same_texts(tmp_path: Path) -> None:
+    plain = "\x1e".join(TEXTS).encode()
+    lines = "".join(json.dumps({"text": t, "id": i}) + "\n" for i, t in enumerate(TEXTS)).encode()
+    (tmp_path / "a.txt").write_bytes(plain)
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(plain))
+    (tmp_path / "a.txt.zst").write_bytes(zstandard.compress(plain))
+    (tmp_path / "a.jsonl").write_bytes(lines + b"\n" + json.dumps({"text": ""}).encode())
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines))
+    (tmp_path / "a.ndjson.zst").write_bytes(zstandard.compress(lines))
+    pq.write_table(pa.table({"text": [TEXTS[0], None, *TEXTS[1:]]}), tmp_path / "a.parquet")
+    (tmp_path / "other.csv").write_text("text\nx\n")
+    files = text_files(tmp_path)
+    assert len(files) == 7
+    for path in files:
+        assert list(read_texts(path)) == TEXTS, path
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no file or folder"):
+        text_files(tmp_path / "none")
+    with pytest.raises(InputError, match=r"holds no file"):
+        text_files(tmp_path)
+    cases = {
+        "a.jsonl": (b'{"text": "x"}\n{"text": 3}\n', "line 2"),
+        "b.jsonl": (b"not json\n", "line 1"),
+        "c.jsonl": (b"[1]\n", "not a JSON object"),
+        "d.txt": (b"\xff\xfe", "cannot be read"),
+        "e.txt.gz": (gzip.compress(b"text" * 100)[:-10], "cannot be read"),
+        "f.txt.zst": (b"no frame", "cannot be read"),
+        "g.parquet": (b"PAR1", "Parquet"),
+        "h.csv": (b"", "ends in"),
+    }
+    for name, (content, message) in cases.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=message) as caught:
+            list(read_texts(path))
+        assert name in str(caught.value)
+    pq.write_table(pa.table({"body": ["x"]}), tmp_path / "i.parquet")
+    with pytest.raises(InputError, match="no column `text`"):
+        list(read_texts(tmp_path / "i.parquet"))
+
+
+def test_parallel_documents(tmp_path: Path) -> None:
+    rows = [
+        {"pair": "a", "lang": "ko", "text": "가"}, {"pair": "b", "lang": "ko", "text": "나"},
+        {"pair": "a", "lang": "en", "text": "a"},
+    ]  # fmt: skip
+    path = tmp_path / "p.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert read_parallel(path) == [{"ko": "가", "en": "a"}, {"ko": "나"}]
+    path.write_text('{"pair": "a", "text": "x"}\n')
+    with pytest.raises(InputError, match=r"line 1: needs the strings"):
+        read_parallel(path)
+
+
+def _write(path: Path, prefix: str, count: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({"text": f"{prefix} {i:06d}"}) + "\n" for i in range(count)))
+
+
+def test_shares_and_sources_are_balanced(tmp_path: Path) -> None:
+    _write(tmp_path / "ko/huge.jsonl", "huge0", 20_000)
+    _write(tmp_path / "ko/large.jsonl", "large", 8_000)
+    _write(tmp_path / "ko/small.jsonl", "small", 500)
+    _write(tmp_path / "en/one.jsonl", "one00", 10_000)
+    named = [("ko", tmp_path / "ko"), ("en", tmp_path / "en")]
+    shares = {"ko": 0.75, "en": 0.25}
+    size = len("huge0 000000")
+    taken = list(files_sample(named, shares, max_bytes=8_000 * size, seed=1))
+    by_source = {name: sum(s.text.startswith(name) for s in taken) for name in ("huge0", "large", "small", "one00")}
+    # Korean has 6,000 texts' worth: all 500 small ones, and the rest in equal parts.
+    assert by_source["small"] == 500
+    assert by_source["huge0"] == pytest.approx(2_750, rel=0.06)
+    assert by_source["large"] == pytest.approx(2_750, rel=0.06)
+    assert by_source["one00"] == pytest.approx(2_000, rel=0.06)
+    assert {s.bucket for s in taken if s.text.startswith("one")} == {"en"}
+    again = list(files_sample(named, shares, max_bytes=8_000 * size, seed=1))
+    assert again == taken
+    assert list(files_sample(named, shares, max_bytes=8_000 * size, seed=2)) != taken
+
+
+def test_shares_must_name_the_buckets(tmp_path: Path) -> None:
+    _write(tmp_path / "ko.jsonl", "x", 3)
+    with pytest.raises(InputError, match="only in one of them: en, ko"):
+        list(files_sample([("ko", tmp_path / "ko.jsonl")], {"en": 1.0}, max_bytes=100, seed=0))
+    everything = files_sample([("ko", tmp_path / "ko.jsonl")], {}, max_bytes=10**6, seed=0)
+    assert len(list(everything)) == 3
