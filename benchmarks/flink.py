@@ -1,6 +1,6 @@
 """Flink beside the local runner: what the cluster costs, what it moves, and how little memory it needs.
 
-    python -m benchmarks.flink [--pages N] [--synthetic N] [--rounds N] [--task-manager-mb N] [--quick]
+    python -m benchmarks.flink [--only extract|line] [--pages N] [--synthetic N] [--rounds N] [--quick]
 
 Two questions, with two workers on both sides (parallelism 2 on two TaskManagers; two worker processes):
 - CPU time of the extract stage on real pages over that of the local runner: the bar is 1.25. The clock starts when the
@@ -32,7 +32,7 @@ from algok.pipeline.cluster.layout import HOME_VARIABLE, ClusterOptions, Home
 from algok.pipeline.jobs import Quiet, RunOptions
 from algok.pipeline.recipe import Recipe, parse_recipe
 from algok.pipeline.run import STAGES
-from algok.pipeline.stages.base import Context, run_stage
+from algok.pipeline.stages.base import Context, Stage, run_stage
 from algok.transforms import storage
 from benchmarks import growth
 from benchmarks.machine import describe
@@ -41,11 +41,13 @@ from benchmarks.pages import copy_pages
 from benchmarks.processes import Watch
 from benchmarks.tables import RESULTS, Bar, Result, Table, publish, spread
 
-__all__ = ["Cost", "Side", "main", "summarize"]
+__all__ = ["Cost", "Side", "main", "summarize_extract", "summarize_line"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 LOCAL, FLINK = "local runner", "Flink"
 LIMIT = 1.25
+#: Pages whose cost is that of starting: a job, its workers, their imports and models.
+FEW = 20
 WORKERS = 2
 _EXTRACT = """
 name = "extract"
@@ -69,12 +71,14 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. ``memory`` is the peak of the largest process of each kind, in MB."""
+    """One run. ``start`` is the extract stage on ``FEW`` pages, in a warm cluster; ``memory`` is the peak of the
+    largest process of each kind, in MB."""
 
     side: str
     round: int
     stages: dict[str, Cost]
     memory: dict[str, float]
+    start: Cost | None = None
 
 
 def _recipe(kind: str, crawl: Path, pages: int) -> Recipe:
@@ -120,16 +124,14 @@ def _child(kind: str, side: str, crawl: Path, work: Path, pages: int, task_manag
         if side == FLINK:
             options = ClusterOptions(task_managers=2, slots=1, task_manager_mb=task_manager_mb, rest_port=0)
             cluster_up(home, options)
-            _warm_up(crawl.parent / "few", work.with_name("warm-up"))
-            _network(home, known)
         run_options = RunOptions(workers=WORKERS, runner="flink" if side == FLINK else "")
-        context = Context(recipe=_recipe(kind, crawl, pages), work=str(work), options=run_options, reporter=Quiet())
-        stages, spilled = {}, _count_spilled()
-        for stage in STAGES if kind == "synthetic" else STAGES[:1]:
+        spilled = _count_spilled()
+
+        def run(stage: Stage, context: Context) -> Cost:
             clock, before = watch.clock(), spilled[0]
             manifest = run_stage(stage, context).manifest
             wall, cpu = clock()
-            stages[stage.name] = Cost(
+            return Cost(
                 cpu_s=round(cpu, 3),
                 wall_s=round(wall, 3),
                 documents=sum(line.documents for line in manifest.ledger if line.direction == "in"),
@@ -137,18 +139,20 @@ def _child(kind: str, side: str, crawl: Path, work: Path, pages: int, task_manag
                 spilled=spilled[0] - before,
                 digest=manifest.outputs.checksum if stage.name == "extract" else "",
             )
-        print(json.dumps(msgspec.to_builtins({"stages": stages, "memory": watch.peaks()})))
+
+        def context(recipe: Recipe, folder: Path) -> Context:
+            shutil.rmtree(folder, ignore_errors=True)
+            return Context(recipe=recipe, work=str(folder), options=run_options, reporter=Quiet())
+
+        few = _recipe("real", crawl.parent / "few", 0)
+        start = [run(STAGES[0], context(few, work.with_name("few-run"))) for _ in range(2)][1]
+        line = context(_recipe(kind, crawl, pages), work)
+        stages = {stage.name: run(stage, line) for stage in (STAGES if kind == "synthetic" else STAGES[:1])}
+        print(json.dumps(msgspec.to_builtins({"stages": stages, "memory": watch.peaks(), "start": start})))
     finally:
         if side == FLINK:
             cluster_down(home)
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _warm_up(crawl: Path, work: Path) -> None:
-    shutil.rmtree(work, ignore_errors=True)
-    options = RunOptions(workers=WORKERS, runner="flink")
-    run_stage(STAGES[0], Context(recipe=_recipe("real", crawl, 0), work=str(work), options=options, reporter=Quiet()))
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def _run(kind: str, side: str, number: int, given: argparse.Namespace, crawl: Path, pages: int) -> Side:
@@ -165,27 +169,31 @@ def _run(kind: str, side: str, number: int, given: argparse.Namespace, crawl: Pa
     return msgspec.convert({**usage.output, "side": side, "round": number}, Side)
 
 
-def summarize(real: list[Side], synthetic: list[Side]) -> tuple[list[Table], list[Bar]]:
-    """Tables of the extract stage by round, of the stages and of memory; the bar is on the median of the rounds.
+def summarize_extract(sides: list[Side]) -> tuple[list[Table], list[Bar]]:
+    """Tables of the extract stage by round; the bars are on the medians of the rounds.
 
     Raises ``ValueError`` when the two sides of a round did not write the same files.
     """
-    by_key = {(side.side, side.round): side.stages["extract"] for side in real}
-    rounds = sorted({side.round for side in real})
-    ratios = []
+    by_key = {(side.side, side.round): side.stages["extract"] for side in sides}
+    starts = {(side.side, side.round): side.start for side in sides if side.start}
+    rounds = sorted({side.round for side in sides})
+    ratios, further = [], []
     for number in rounds:
         local, flink = by_key[LOCAL, number], by_key[FLINK, number]
         if (local.digest, local.documents) != (flink.digest, flink.documents):
             raise ValueError(f"round {number + 1}: the two runners did not write the same files")
         ratios.append(flink.cpu_s / local.cpu_s)
+        begun = [starts[name, number].cpu_s for name in (FLINK, LOCAL)]
+        further.append((flink.cpu_s - begun[0]) / (local.cpu_s - begun[1]))
     extract = Table(
         title="The extract stage on real pages, two workers",
-        columns=["", "CPU s", "CPU ms/page", "wall s", "pages", "MB through Flink's network"],
+        columns=["", "CPU s", "CPU ms/page", f"CPU s of the first {FEW} pages", "wall s", "pages", "network MB"],
         rows=[
             [
                 name,
                 spread([by_key[name, n].cpu_s for n in rounds]),
                 spread([1e3 * by_key[name, n].cpu_s / by_key[name, n].documents for n in rounds]),
+                spread([starts[name, n].cpu_s for n in rounds]),
                 spread([by_key[name, n].wall_s for n in rounds]),
                 by_key[name, rounds[0]].documents,
                 f"{by_key[name, rounds[0]].network / 1e6:.2f}",
@@ -195,15 +203,23 @@ def summarize(real: list[Side], synthetic: list[Side]) -> tuple[list[Table], lis
     )
     over = Table(
         title="Flink's CPU time over the local runner's, extract stage",
-        columns=[*(f"round {number + 1}" for number in rounds), "median"],
-        rows=[[*(f"{ratio:.3f}" for ratio in ratios), f"{median(ratios):.3f}"]],
+        columns=["", *(f"round {number + 1}" for number in rounds), "median"],
+        rows=[
+            [name, *(f"{ratio:.3f}" for ratio in values), f"{median(values):.3f}"]
+            for name, values in (("whole stage", ratios), (f"pages after the first {FEW}", further))
+        ],
     )
-    bar = Bar(name="Flink over the local runner, CPU time of extract (median)", value=median(ratios), limit=LIMIT)
-    return [extract, over, *_stages(synthetic)], [bar]
+    name = "Flink over the local runner, CPU time of extract"
+    bars = [
+        Bar(name=f"{name}, whole stage", value=median(ratios), limit=LIMIT),
+        Bar(name=f"{name}, each further page", value=median(further), limit=LIMIT),
+    ]
+    return [extract, over], bars
 
 
-def _stages(synthetic: list[Side]) -> list[Table]:
-    sides = {side.side: side for side in synthetic}
+def summarize_line(measured: list[Side]) -> list[Table]:
+    """Tables of all stages and of memory. Raises ``ValueError`` when the sides did not write the same documents."""
+    sides = {side.side: side for side in measured}
     rows: list[list[str | int | float]] = []
     for name, flink in sides[FLINK].stages.items():
         local = sides[LOCAL].stages[name]
@@ -250,6 +266,7 @@ def _settings(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--home", type=Path, default=_ROOT / ".algok" / "benchmark", help="of the cluster")
     parser.add_argument("--work", type=Path, default=_ROOT / "work" / "benchmarks" / "flink")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--only", choices=("extract", "line"), help="one of the two questions; default: both")
     parser.add_argument("--quick", action="store_true", help="300 real pages, 1,000 synthetic ones, one round")
     for name in ("--side", "--kind"):
         parser.add_argument(name, help=argparse.SUPPRESS)
@@ -259,34 +276,52 @@ def _settings(arguments: list[str] | None) -> argparse.Namespace:
     return given
 
 
-def main(arguments: list[str] | None = None) -> Result | None:
-    """Measure, print and write the result."""
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print and write the results."""
     given = _settings(arguments)
     crawl = given.crawl.resolve()
     given.work, given.home = given.work.resolve(), given.home.resolve()
     if given.side:
         _child(given.kind, given.side, crawl, given.work, given.synthetic, given.task_manager_mb)
-        return None
+        return
     files = sorted(crawl.glob("*.warc.gz"))
     if not files:
         raise SystemExit(f"flink: no *.warc.gz in {given.crawl}; name a folder of WARC files with --crawl")
     machine = describe()
     copy_pages(files, given.work / "pages" / "pages.warc.gz", given.pages)
-    copy_pages(files, given.work / "few" / "pages.warc.gz", 20)
-    growth._crawl(given.work / "synthetic", given.synthetic, min(1_000, given.synthetic))
-    real = [
-        _run("real", side, number, given, given.work / "pages", 0)
-        for number in range(given.rounds)
-        for side in ((LOCAL, FLINK) if number % 2 == 0 else (FLINK, LOCAL))
-    ]
-    made = [_run("synthetic", side, 0, given, given.work / "synthetic", given.synthetic) for side in (LOCAL, FLINK)]
-    tables, bars = summarize(real, made)
-    chosen = ["--quick"] if given.quick else ["--rounds", str(given.rounds)]
-    chosen += ["--pages", str(given.pages), "--synthetic", str(given.synthetic)]
+    copy_pages(files, given.work / "few" / "pages.warc.gz", FEW)
+    if given.only != "line":
+        sides = [
+            _run("real", side, number, given, given.work / "pages", 0)
+            for number in range(given.rounds)
+            for side in ((LOCAL, FLINK) if number % 2 == 0 else (FLINK, LOCAL))
+        ]
+        tables, bars = summarize_extract(sides)
+        told = ["--only", "extract", "--rounds", str(given.rounds), "--pages", str(given.pages)]
+        _publish("flink_extract", "Flink beside the local runner: extract", told, given, machine, tables, bars, sides)
+    if given.only != "extract":
+        growth._crawl(given.work / "synthetic", given.synthetic, min(1_000, given.synthetic))
+        folder = given.work / "synthetic"
+        sides = [_run("synthetic", side, 0, given, folder, given.synthetic) for side in (LOCAL, FLINK)]
+        told = ["--only", "line", "--synthetic", str(given.synthetic)]
+        title = "Flink beside the local runner: the whole line"
+        _publish("flink_line", title, told, given, machine, summarize_line(sides), [], sides)
+
+
+def _publish(
+    name: str,
+    title: str,
+    told: list[str],
+    given: argparse.Namespace,
+    machine: dict[str, object],
+    tables: list[Table],
+    bars: list[Bar],
+    sides: list[Side],
+) -> None:
     result = Result(
-        benchmark="flink",
-        title="Flink beside the local runner",
-        command=shlex.join(["python", "-m", "benchmarks.flink", *chosen]),
+        benchmark=name,
+        title=title,
+        command=shlex.join(["python", "-m", "benchmarks.flink", *told]),
         date=datetime.date.today().isoformat(),
         machine=machine,
         tables=tables,
@@ -294,14 +329,13 @@ def main(arguments: list[str] | None = None) -> Result | None:
         notes=[
             f"Two TaskManagers of {given.task_manager_mb} MB with one slot each, parallelism 2; the local runner with "
             "two worker processes (one, for steps with little input: it skips starting workers where they do not pay).",
-            "CPU time of all processes of a side, from a running cluster on; each Flink job starts its Python workers "
+            "CPU time of all processes of a side, from a warm cluster on; each Flink job starts its Python workers "
             "anew. Both sides wrote the same documents (checked).",
             "Rows of a shuffle travel in files of the work folder (LZ4), references to them through Flink's network.",
         ],
-        measured=[msgspec.to_builtins(side) for side in (*real, *made)],
+        measured=[msgspec.to_builtins(side) for side in sides],
     )
     print(publish(result, given.results))
-    return result
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
 
 Speed: pages of the mini crawl in other languages with so many Korean ones among them that these are the wanted share;
 only Korean is wanted. Every side gets records in memory and gives text: decoding, the gate, URL and document id are
-part of the time; reading, which is the same for all, is shown beside. All run in this process (a child process costs
-nothing worth showing), in turn; CPU time.
+part of the time; reading, which is the same for all, is shown beside. In turn; CPU time; trafilatura in a
+process of its own, without algok's stand-ins.
 
 Errors: every page of the mini crawl, by the language of its fully extracted text. Lost: a page of the language that a
 gate with this language alone rejects. Korean pages also in CP949 without a declaration, whole and cut in mid-character.
@@ -19,6 +19,7 @@ import re
 import shlex
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,6 +36,7 @@ from algok.filters.language import LanguageIdentifier
 from algok.filters.reading import HEAD_BYTES, ReadOptions, ReadTally, detect_format, plan_splits, read_split
 from algok.schema import KEPT
 from algok.transforms.sampling import uniform
+from benchmarks.apart import Apart
 from benchmarks.machine import describe
 from benchmarks.tables import RESULTS, Bar, Result, Table, publish, spread
 
@@ -81,17 +83,19 @@ def _crawl(batches: list[pa.RecordBatch], languages: list[str], wanted: float) -
     return table.take(pa.array(sorted(others + chosen))).combine_chunks().to_batches()[0]
 
 
-def _time_trafilatura(records: pa.RecordBatch) -> float:
-    from trafilatura import extract
+def _peers() -> dict[str, Callable[[], Callable[[bytes], str]]]:
+    def trafilatura() -> Callable[[bytes], str]:
+        from trafilatura import extract
 
+        return lambda payload: extract(payload, include_comments=False, include_tables=True) or ""
+
+    return {"trafilatura": trafilatura}
+
+
+def _time_trafilatura(records: pa.RecordBatch, peers: Apart) -> float:
     payloads = records.column("payload").to_pylist()
-    began = time.process_time()
-    for payload in payloads:
-        try:
-            extract(payload, include_comments=False, include_tables=True)
-        except Exception as error:
-            logging.debug("trafilatura: %s", error)
-    return time.process_time() - began
+    peers.run("trafilatura", payloads[0])
+    return sum(peers.run("trafilatura", payload)[1] for payload in payloads)
 
 
 def _time_algok(records: pa.RecordBatch, gate: LanguageGate | None) -> tuple[float, dict[str, int]]:
@@ -158,11 +162,12 @@ def main(arguments: list[str] | None = None) -> Result:
     crawl = _crawl(batches, full, given.wanted)
     times: dict[str, list[float]] = {"trafilatura default": [], "algok without a gate": [], "algok with the gate": []}
     outcomes: dict[str, int] = {}
-    for _ in range(rounds):
-        times["trafilatura default"].append(_time_trafilatura(crawl))
-        times["algok without a gate"].append(_time_algok(crawl, None)[0])
-        spent, outcomes = _time_algok(crawl, _gate(identifier, "ko"))
-        times["algok with the gate"].append(spent)
+    with Apart(_peers) as peers:
+        for _ in range(rounds):
+            times["trafilatura default"].append(_time_trafilatura(crawl, peers))
+            times["algok without a gate"].append(_time_algok(crawl, None)[0])
+            spent, outcomes = _time_algok(crawl, _gate(identifier, "ko"))
+            times["algok with the gate"].append(spent)
     reference = times["trafilatura default"]
     ratios = {name: [a / b for a, b in zip(reference, own, strict=True)] for name, own in times.items()}
     rows = [

@@ -17,7 +17,8 @@ import psutil
 __all__ = ["Watch", "kind_of"]
 
 _PR_SET_CHILD_SUBREAPER = 36
-PERIOD_S = 0.5
+#: Seconds between two samples of memory; what they cost is not counted.
+PERIOD_S = 1.0
 #: What a command line has in it, by kind of process; the first match counts.
 _KINDS = (
     ("StandaloneSessionClusterEntrypoint", "JobManager"),
@@ -47,6 +48,7 @@ class Watch:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
         self._own = psutil.Process()
         self._peaks: dict[str, float] = {}
+        self._sampling_s = 0.0
         threading.Thread(target=self._sample, daemon=True).start()
 
     def _sample(self) -> None:
@@ -55,6 +57,7 @@ class Watch:
                 with contextlib.suppress(psutil.Error):
                     kind = "driver" if process == self._own else kind_of(" ".join(process.cmdline()))
                     self._peaks[kind] = max(self._peaks.get(kind, 0.0), process.memory_info().rss / 1e6)
+            self._sampling_s = time.thread_time()
             time.sleep(PERIOD_S)
 
     def peaks(self) -> dict[str, float]:
@@ -62,13 +65,13 @@ class Watch:
         return {kind: round(size, 1) for kind, size in sorted(self._peaks.items())}
 
     def cpu_s(self) -> float:
-        """User and system seconds so far, of this process and all that it ever started."""
+        """User and system seconds so far, of this process (but for its samples) and all that it ever started."""
         known = {process.pid for process in self._own.children()}
         for pid in known:
             with contextlib.suppress(psutil.Error, ChildProcessError):
                 if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
                     os.waitpid(pid, os.WNOHANG)
-        total = 0.0
+        total = -self._sampling_s
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
             used = resource.getrusage(who)
             total += used.ru_utime + used.ru_stime

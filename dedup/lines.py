@@ -19,7 +19,7 @@ from algok.dedup.kernels import scan_lines
 from algok.dedup.normalise import composed, fold_table, text_buffers
 from algok.errors import RecipeError
 
-__all__ = ["LineLimits", "LineOptions", "Lines", "count_pages", "line_ranges", "line_rows"]
+__all__ = ["LineLimits", "LineOptions", "Lines", "count_pages", "line_ranges", "line_rows", "prose_lines"]
 
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
@@ -117,6 +117,30 @@ def _composed_lines(row: int, text: str) -> Lines:
     found = _lines(data, offsets, ok, True, len(lines), ~ok)
     at = found.text
     return Lines(np.full(len(at), row, dtype=np.int64), found.hash, starts[at], starts[at] + np.array(sizes)[at])
+
+
+def prose_lines(texts: pa.Array, lines: Lines) -> Bools:
+    """Which lines are prose by the marks of Markdown: no headings, no table rows, no code (indented or fenced).
+
+    Headings ("## References"), table rows and lines of code are repeated for good reasons; a page without them is
+    broken. On mini_crawl they were most of the repeated lines of documentation sites.
+    """
+    data, offsets = text_buffers(texts)
+    if len(lines.text) == 0:
+        return np.zeros(0, dtype=np.bool_)
+    at = offsets[lines.text] + lines.start
+    first = data[at]
+    structure = np.isin(first, np.frombuffer(b"#|`\t", dtype=np.uint8))
+    padded = np.append(data, np.zeros(4, dtype=np.uint8))
+    structure |= (padded[at[:, None] + np.arange(4)] == 0x20).all(axis=1)
+    # A fence opens and closes: a line with an odd number of them before it in its text is code.
+    ticks = data == 0x60
+    fences = np.flatnonzero(ticks[:-2] & ticks[1:-1] & ticks[2:])
+    begins = np.isin(fences, offsets[:-1])
+    begins |= data[np.maximum(fences - 1, 0)] == 0x0A
+    fences = fences[begins]
+    before = np.searchsorted(fences, at) - np.searchsorted(fences, offsets[lines.text])
+    return np.asarray(~structure & (before % 2 == 0), dtype=np.bool_)
 
 
 def count_pages(group: I64, hashes: U64, page: I64) -> tuple[I64, U64, I64]:

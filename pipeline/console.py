@@ -135,8 +135,9 @@ def print_summary(console: Console, stages: list[tuple[str, Done]]) -> None:
     if not sys.stderr.isatty():
         console = Console(stderr=True, highlight=False, width=160)
     console.print(table)
-    for _, done in stages:
-        for alarm in done.manifest.details.get("alarms", []):
+    for name, done in stages:
+        # The report's manifest has a number of that name.
+        for alarm in done.manifest.details.get("alarms", []) if name == "dedup" else []:
             share = alarm["removed"] / alarm["documents"]
             console.print(
                 f"ALARM dedup: {alarm['kind']} {alarm['name']} loses {alarm['removed']:,} of {alarm['documents']:,} "

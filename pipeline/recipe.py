@@ -179,7 +179,7 @@ class PackRecipe(_Section, frozen=True):
 
     #: Tokens of a sequence.
     sequence_length: Annotated[int, Meta(ge=16, le=16_777_216)] = 32_768
-    #: Size of a shard in 10^6 bytes; packing one takes about three times that in memory.
+    #: Size of a shard in 10^6 bytes; packing one takes about one and a half times that in memory.
     shard_mb: Annotated[float, Meta(gt=0)] = 1_000.0
 
 

@@ -153,7 +153,7 @@ def pack(
 
 def fill_sequences(
     packing: Packing,
-    tokens: npt.NDArray[np.uint32],
+    tokens: npt.NDArray[np.unsignedinteger],
     offsets: Int64s,
     *,
     pad: int,
@@ -162,7 +162,8 @@ def fill_sequences(
 ) -> npt.NDArray[np.uint32]:
     """Token ids of the sequences ``first`` to ``last`` (excluded): uint32[last - first, sequence_length].
 
-    ``tokens[offsets[i]:offsets[i + 1]]`` are the tokens of document i, as ``Codec.encode_batch`` returns them.
+    The tokens of document i begin at ``tokens[offsets[i]]``, as in what ``Codec.encode_batch`` returns; only the
+    beginnings are looked at, so documents may lie in any order.
     """
     last = packing.sequences if last is None else last
     out = np.full((last - first, packing.sequence_length), pad, np.uint32)
@@ -300,8 +301,8 @@ def _best_fit(sizes: Int32s, capacity: int, apart: int) -> tuple[Int64s, int]:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _gather(
-    out: npt.NDArray[np.uint32], tokens: npt.NDArray[np.uint32], offsets: Int64s, document: Int64s, offset: Int64s,
-    length: Int32s, sequence: Int64s, start: Int32s,
+    out: npt.NDArray[np.uint32], tokens: npt.NDArray[np.unsignedinteger], offsets: Int64s, document: Int64s,
+    offset: Int64s, length: Int32s, sequence: Int64s, start: Int32s,
 ) -> None:  # fmt: skip
     for i in range(len(document)):
         source = offsets[document[i]] + offset[i]

@@ -229,7 +229,7 @@ class ShardWriter:
     def write_packing(
         self,
         packing: Packing,
-        tokens: npt.NDArray[np.uint32],
+        tokens: npt.NDArray[np.unsignedinteger],
         offsets: npt.NDArray[np.int64],
         doc_ids: npt.NDArray[np.uint8],
         buckets: pa.Array,
@@ -271,7 +271,7 @@ def write_shard(
     sink: Path | str | IO[bytes],
     info: ShardInfo,
     packing: Packing,
-    tokens: npt.NDArray[np.uint32],
+    tokens: npt.NDArray[np.unsignedinteger],
     offsets: npt.NDArray[np.int64],
     doc_ids: npt.NDArray[np.uint8],
     buckets: pa.Array,

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from algok.schema import CLUSTERS
 from algok.transforms.dedup_tables import ForUnits, OnPartitions, Plan
 from algok.transforms.receipts import CollectLines
 from algok.transforms.shuffle import partitions_for
@@ -88,7 +89,7 @@ def _count(unit: Unit) -> Iterator[pa.RecordBatch]:
             )
             for kind in ("source", "host"):
                 entry = found.get(f"{kind} {row[kind]}", [0, 0, []])
-                if len(entry[2]) < 2 * EXAMPLES or text < entry[2][-1]:
+                if len(entry[2]) < EXAMPLES or text < entry[2][-1]:
                     entry[2] = sorted([*entry[2], text])[:EXAMPLES]
     names = sorted(found)
     arrays = [names, *([found[n][i] for n in names] for i in range(3))]
@@ -96,8 +97,6 @@ def _count(unit: Unit) -> Iterator[pa.RecordBatch]:
 
 
 def _none(columns: list[str]) -> pa.RecordBatch:
-    from algok.schema import CLUSTERS
-
     schema = pa.schema([CLUSTERS.field(name) for name in columns])
     return pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], schema=schema)
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from algok.dedup.edits import joined_ranges
-from algok.dedup.lines import count_pages, line_ranges, line_rows
+from algok.dedup.lines import count_pages, line_ranges, line_rows, prose_lines
 from algok.dedup.options import DedupOptions
 from algok.dedup.spans import chunk_rows, span_ranges
 from algok.dedup.survivor import doc_words
@@ -153,6 +153,7 @@ class _CountRepeats(msgspec.Struct, frozen=True):
             if self.options.lines.on and need:
                 found = line_rows(batch.column("text"))
                 mine = np.isin(groups, np.array(list(need), dtype=np.int64))[found.text]
+                mine &= prose_lines(batch.column("text"), found)
                 lines.append((groups[found.text][mine], found.hash[mine], nodes[found.text][mine]))
             if self.options.spans.on:
                 cut = chunk_rows(batch.column("text"))
@@ -257,7 +258,7 @@ class EditRows(msgspec.Struct, frozen=True, kw_only=True):
         if lines.num_rows and self.options.lines.on:
             found = line_rows(batch.column("text"))
             at = _positions(lines, groups[found.text], found.hash.view(np.int64))
-            chosen = at >= 0
+            chosen = (at >= 0) & prose_lines(batch.column("text"), found)
             where = line_ranges(batch.column("text"), found, chosen)
             parts.append((*where, lines["pages"].to_numpy()[at[chosen]], np.full(int(chosen.sum()), LINE)))
         if chunks.num_rows and self.options.spans.on:

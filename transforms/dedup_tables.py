@@ -199,13 +199,11 @@ class _Beating(beam.DoFn):  # type: ignore[misc]
     def setup(self) -> None:
         self._heartbeat = Heartbeat(self._folder)
 
-    def _beat(self, piece: str, elements: Iterator[Any], rows: bool) -> Iterator[Any]:
+    def _beat(self, piece: str, elements: Iterator[Any], rows: int) -> Iterator[Any]:
+        """Pass on what a piece gives; at its end it is done, with the documents that it read (``rows``)."""
         assert self._heartbeat is not None
-        for element in elements:
-            yield element
-            count = getattr(element, "num_rows", 0) if rows else 0
-            self._heartbeat.beat(piece, rows=count, done=0.0, size=1, last=False)
-        self._heartbeat.beat(piece, rows=0, done=1.0, size=1, last=True)
+        yield from elements
+        self._heartbeat.beat(piece, rows=rows, done=1.0, size=1, last=True)
 
 
 class _OnPartition(_Beating):
@@ -226,7 +224,7 @@ class _OnPartition(_Beating):
                     for index in sorted(by_file[path]):
                         yield reader.get_batch(index)
 
-        yield from self._beat(f"{partition}", self._handler(partition, batches), rows=False)
+        yield from self._beat(f"{partition}", self._handler(partition, batches), rows=0)
 
 
 class OnPartitions(beam.PTransform):  # type: ignore[misc]
@@ -264,7 +262,7 @@ class _ForUnit(_Beating):
 
     def process(self, element: str) -> Iterator[Any]:
         unit = msgspec.json.decode(element, type=Unit)
-        yield from self._beat(unit.key, self._work(unit), rows=True)
+        yield from self._beat(unit.key, self._work(unit), rows=unit.body.get("rows", 0))
 
 
 class ForUnits(beam.PTransform):  # type: ignore[misc]

@@ -146,7 +146,10 @@ class ShardResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PackPartition(beam.DoFn):  # type: ignore[misc]
-    """A partition of documents to one shard, its index and its look-up table. Memory: the partition's tokens twice."""
+    """A partition of documents to one shard, its index and its look-up table.
+
+    Memory: the tokens of the shard, once, a quarter for growing, and about 250 bytes a document.
+    """
 
     def __init__(self, folder: str, info: ShardInfo, seed: int) -> None:
         self._folder = folder
@@ -156,14 +159,12 @@ class PackPartition(beam.DoFn):  # type: ignore[misc]
 
     def process(self, element: tuple[int, Iterable[str]]) -> Iterator[str]:
         partition, references = element
-        table = self._read(references)
-        # The order of arrival is the runner's; from here on it is that of the hashes.
-        table = table.sort_by([("slot", "ascending"), ("doc_id", "ascending"), ("copy", "ascending")])
-        rows = table.combine_chunks().to_batches()[0]
-        tokens = rows.column("tokens")
-        offsets = tokens.offsets.to_numpy().astype(np.int64)
-        packing = pack(np.diff(offsets), self._info.sequence_length, seed=self._seed + partition)
-        ids = np.frombuffer(b"".join(rows.column("doc_id").to_pylist()), dtype=np.uint8).reshape(-1, 16)
+        rows, tokens = self._load(references)
+        # The order of arrival is the runner's; from here on it is that of the hashes. The tokens stay where they are.
+        rows = rows.sort_by([("slot", "ascending"), ("doc_id", "ascending"), ("copy", "ascending")]).combine_chunks()
+        starts = rows["start"].to_numpy()
+        packing = pack(rows["length"].to_numpy(), self._info.sequence_length, seed=self._seed + partition)
+        ids = np.frombuffer(b"".join(rows["doc_id"].to_pylist()), dtype=np.uint8).reshape(-1, 16)
         buckets = pa.array(
             [f"{a}/{b}" for a, b in zip(rows["language"].to_pylist(), rows["source"].to_pylist(), strict=True)],
             pa.string(),
@@ -171,18 +172,18 @@ class PackPartition(beam.DoFn):  # type: ignore[misc]
         name = f"shard-{partition:05d}"
         shard = AtomicFile(join(self._folder, "shards", f"{name}.arrow"))
         with ShardWriter(shard, self._info, name=f"{name}.arrow") as writer:  # type: ignore[arg-type]
-            values = tokens.values.to_numpy(zero_copy_only=False)
-            writer.write_packing(packing, values, offsets - offsets[0], ids, buckets)
+            writer.write_packing(packing, tokens, starts, ids, buckets)
             receipt = writer.close()
         shard.commit()
         index = _write_sorted(join(self._folder, "index", f"{name}.parquet"), receipt.index, "doc_id")
-        first = rows.filter(pc.equal(rows.column("copy"), 0))
-        known = pa.table({"lookup": first.column("lookup"), "doc_id": first.column("doc_id")})
+        first = rows.filter(pc.equal(rows["copy"], 0))
+        known = pa.table({"lookup": first["lookup"], "doc_id": first["doc_id"]})
         lookup = _write_sorted(join(self._folder, "lookup", f"{name}.parquet"), known, "lookup")
         placed = np.zeros(rows.num_rows, dtype=bool)
         placed[packing.document] = True
-        placed &= rows.column("copy").to_numpy(zero_copy_only=False) == 0
-        counted = count_rows(rows.filter(pa.array(placed)).select(["source", "language", "bytes"]))
+        placed &= rows["copy"].to_numpy() == 0
+        kept = rows.filter(pa.array(placed)).select(["source", "language", "bytes"]).combine_chunks()
+        counted = [count for batch in kept.to_batches() for count in count_rows(batch)]
         result = ShardResult(
             files=[
                 _file("shards", shard, receipt.sequences),
@@ -198,6 +199,25 @@ class PackPartition(beam.DoFn):  # type: ignore[misc]
             **_totals(receipt),
         )
         yield msgspec.json.encode(result).decode()
+
+    def _load(self, references: Iterable[str]) -> tuple[pa.Table, Any]:
+        """The rows with ``start`` and ``length`` of their tokens in the array that comes with them, in any order."""
+        tokens = np.empty(1 << 20, np.uint16 if self._info.token_type == pa.uint16() else np.uint32)
+        small: list[pa.RecordBatch] = []
+        end = 0
+        for batch in self._read.batches(references):
+            column = batch.column("tokens")
+            ends = column.offsets.to_numpy().astype(np.int64)
+            values = column.values.to_numpy()[ends[0] : ends[-1]]
+            while end + len(values) > len(tokens):
+                tokens.resize(len(tokens) + len(tokens) // 4 + len(values), refcheck=False)  # in place: no second copy
+            tokens[end : end + len(values)] = values
+            columns = {name: batch.column(name) for name in _COPIES.names if name != "tokens"}
+            columns["start"] = pa.array(ends[:-1] - ends[0] + end)
+            columns["length"] = pa.array(np.diff(ends))
+            small.append(pa.RecordBatch.from_pydict(columns))
+            end += len(values)
+        return pa.Table.from_batches(small), tokens
 
 
 def _totals(receipt: ShardReceipt) -> dict[str, Any]:

@@ -130,15 +130,18 @@ class ReadPartition:
 
     def __call__(self, references: Iterable[str]) -> pa.Table:
         """All rows of the partition, in no particular order: whoever reads sorts by a key that is unique."""
+        return pa.Table.from_batches(self.batches(references), self._schema)
+
+    def batches(self, references: Iterable[str]) -> Iterator[pa.RecordBatch]:
+        """The same, piece by piece, for rows too large to be held twice."""
         by_file: dict[str, list[int]] = {}
         for reference in references:
             index, path = reference.split(":", 1)
             by_file.setdefault(path, []).append(int(index))
-        batches: list[pa.RecordBatch] = []
         for path in sorted(by_file):
             with open_read(path) as file, pa.ipc.open_file(file) as reader:
-                batches.extend(reader.get_batch(index) for index in sorted(by_file[path]))
-        return pa.Table.from_batches(batches, self._schema)
+                for number in sorted(by_file[path]):
+                    yield reader.get_batch(number)
 
 
 class ShuffleRows(beam.PTransform):  # type: ignore[misc]

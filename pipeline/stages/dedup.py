@@ -6,6 +6,7 @@ from typing import Any, Literal
 import apache_beam as beam
 import msgspec
 
+from algok.dedup.bands import recall_at
 from algok.dedup.options import DedupOptions
 from algok.errors import RecipeError, StageError
 from algok.pipeline.jobs import run_job
@@ -91,6 +92,8 @@ class Dedup:
         result = context.units(self.name, "clusters", step, edited, source, [], cluster_outputs())
         files = [*edits.files, *result.files]
         details: dict[str, Any] = {"sums": result.sums, "edits": edits.sums, "documents": rows - stored}
+        if options.near:
+            details["bands"] = _curve(options)
         if options.store.write:
             written, details["store"] = self._store(context, plan, step, units, options)
             files += written
@@ -165,6 +168,13 @@ class Dedup:
         found = [msgspec.json.decode(line, type=Alarm) for line in read_lines(out)]
         found.sort(key=lambda a: (a.kind != "source", -a.removed, a.name))
         return [msgspec.to_builtins(alarm) for alarm in found]
+
+
+def _curve(options: DedupOptions) -> dict[str, Any]:
+    """Bands, rows, and the probability that a pair shares a band, by its Jaccard similarity."""
+    bands, rows = options.bands.bands, options.bands.rows
+    wanted = sorted({*(i / 20 for i in range(10, 20)), options.verify.threshold})
+    return {"bands": bands, "rows": rows, "recall": [[j, round(recall_at(j, bands, rows), 4)] for j in wanted]}
 
 
 def _unit_of(path: str) -> str:

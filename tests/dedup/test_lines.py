@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from algok.dedup.edits import joined_ranges, without_ranges
 from algok.dedup.explain import differences, explain_pairs
-from algok.dedup.lines import LineLimits, LineOptions, count_pages, line_ranges, line_rows
+from algok.dedup.lines import LineLimits, LineOptions, count_pages, line_ranges, line_rows, prose_lines
 from algok.dedup.normalise import normalise_text
 from algok.dedup.shingles import shingles_of
 from algok.errors import RecipeError
@@ -74,6 +74,21 @@ def test_chosen_lines_go_with_their_line_breaks() -> None:
     left, lost = without_ranges(large([*texts]), *ranges[:3])
     assert left.to_pylist() == ["첫 기사 본문\n\n둘째 문단", "본문\n끝", ""]
     assert lost.tolist() == [len(t.encode()) - len(u.encode()) for t, u in zip(texts, left.to_pylist(), strict=True)]
+
+
+def test_headings_tables_and_code_are_no_boilerplate() -> None:
+    texts = [
+        "앞글\n```clojure\n(defn solve [])\n```\n뒷글",
+        "## 참고\n본문\n| 상태: | 확장 |\n    들여 쓴 코드\n끝 ``` 중간",
+    ]
+    texts += ["```\n코드", "다른 글"]
+    lines = line_rows(large([*texts]))
+    prose = prose_lines(large([*texts]), lines)
+    raw = [t.encode() for t in texts]
+    found = [
+        raw[t][s:e].decode() for t, s, e in zip(*(x[prose] for x in (lines.text, lines.start, lines.end)), strict=True)
+    ]
+    assert found == ["앞글", "뒷글", "본문", "끝 ``` 중간", "다른 글"]
 
 
 @settings(max_examples=200, deadline=None)

@@ -10,10 +10,11 @@ from click.testing import CliRunner, Result
 
 from algok.errors import RecipeError, StageError
 from algok.pipeline.cli import cli
+from algok.pipeline.console import print_summary, terminal
 from algok.pipeline.manifest import load_manifest
 from algok.pipeline.recipe import Recipe, parse_recipe
 from algok.pipeline.run import STAGES, run_line
-from algok.pipeline.stages.base import document_units
+from algok.pipeline.stages.base import Done, document_units
 from algok.schema import MIXTURE
 from algok.transforms.sources import DocumentRows
 from tests.pipeline.line import context, rows, run_to
@@ -99,7 +100,18 @@ def test_later_stages_read_the_texts_without_their_edits(first: tuple[Path, list
     assert sum(line.bytes for line in ledger) == sum(row["bytes"] for row in mixture.values())
 
 
-def test_a_host_that_loses_nearly_everything_raises_an_alarm(first: tuple[Path, list[tuple[str, str]]]) -> None:
+def test_the_curve_of_the_bands_is_told(first: tuple[Path, list[tuple[str, str]]]) -> None:
+    manifest = load_manifest(str(first[0] / "dedup"))
+    assert manifest is not None
+    bands = manifest.details["bands"]
+    curve = dict(map(tuple, bands["recall"]))
+    assert curve[0.8] == pytest.approx(1 - (1 - 0.8 ** bands["rows"]) ** bands["bands"], abs=1e-4)
+    assert sorted(curve.values()) == list(curve.values())
+
+
+def test_a_host_that_loses_nearly_everything_raises_an_alarm(
+    first: tuple[Path, list[tuple[str, str]]], capsys: pytest.CaptureFixture[str]
+) -> None:
     manifest = load_manifest(str(first[0] / "dedup"))
     assert manifest is not None
     (alarm,) = manifest.details["alarms"]
@@ -107,6 +119,10 @@ def test_a_host_that_loses_nearly_everything_raises_an_alarm(first: tuple[Path, 
     assert alarm["removed"] >= 24
     assert len(alarm["examples"]) == 3
     assert all("exact_duplicate" in e and "http://copies.kr/" in e for e in alarm["examples"])
+    print_summary(terminal(), [("dedup", Done(manifest=manifest, fresh=False, why=""))])
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "ALARM dedup: host copies.kr loses" in shown
+    assert alarm["examples"][0].split(",")[0] in shown
 
 
 def test_explain_shows_cluster_edges_and_texts(first: tuple[Path, list[tuple[str, str]]]) -> None:

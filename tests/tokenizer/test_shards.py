@@ -174,7 +174,9 @@ def test_ranks_and_workers_cut_one_global_order(shards: list[Path], world: int, 
 
     assert sum(map(len, readers())) == len(whole)
     assert _order(readers()) == whole
+    assert [len(r) for r in readers()] == [sum(1 for _ in r) for r in readers()]
     full = [ShardReader(shards, seed=1, rank=r, world=world, block=block, drop_last=True) for r in range(world)]
+    assert [len(r) for r in full] == [sum(1 for _ in r) for r in full]
     assert len({len(r) for r in full}) == 1
     # Blocks taken from the workers in turn are the order of the rank, as a DataLoader takes batches.
     rank0 = [i.position for i in ShardReader(shards, seed=1, world=world, block=block)]

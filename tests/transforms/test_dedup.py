@@ -22,8 +22,10 @@ from algok.filters.signals.content import content_hash
 from algok.schema import CLUSTERS, DECISIONS, DOCUMENTS
 from algok.transforms.dedup import DedupOptions, indexed_units, run_dedup
 from algok.transforms.dedup_clusters import ClusterRows
-from algok.transforms.dedup_tables import Plan
-from algok.transforms.units import Unit
+from algok.transforms.dedup_exact import build_exact
+from algok.transforms.dedup_tables import Plan, count_pieces
+from algok.transforms.heartbeat import read_progress
+from algok.transforms.units import Unit, write_units
 
 Document = dict[str, Any]
 
@@ -274,6 +276,26 @@ def test_local_and_distributed_cut_a_chain_alike(tmp_path: Path) -> None:
     local = dedup(tmp_path / "a", documents, DedupOptions(bands=bands, verify=verify))
     spread = dedup(tmp_path / "b", documents, DedupOptions(bands=bands, verify=verify, local_pairs=0), partitions=7)
     assert essence(local) == essence(spread)
+
+
+def test_progress_counts_units_and_partitions(documents: list[Document], tmp_path: Path) -> None:
+    units = indexed_units([write_unit_files(tmp_path, f"{i:016x}", documents[i::3]) for i in range(3)])
+    plan = Plan(
+        units=str(tmp_path / "units.jsonl"), folder=str(tmp_path / "tables"), spill=str(tmp_path / "spill"),
+        partitions=4, rows=len(documents), units_count=3,
+    )  # fmt: skip
+    write_units(plan.units, units, "test")
+    pieces = 0
+
+    def build(pipeline: beam.Pipeline) -> None:
+        nonlocal pieces
+        build_exact(pipeline, plan, EASY)
+        pieces = count_pieces(pipeline)
+
+    run_with(1)("exact", build)
+    assert pieces == 3 + 4 + 4
+    # Contents are spread over all four partitions, three units over some of four.
+    assert 3 + 4 + 1 <= read_progress(plan.folder).bytes <= pieces
 
 
 def test_an_exact_copy_adds_no_survivor(

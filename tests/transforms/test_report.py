@@ -185,7 +185,7 @@ def _clusters(decisions: pa.RecordBatch) -> pa.RecordBatch:
             }
         )
     return pa.RecordBatch.from_arrays(
-        [pa.array([row[f.name] for row in rows], f.type) for f in CLUSTERS], schema=CLUSTERS
+        [pa.array([row.get(f.name) for row in rows], f.type) for f in CLUSTERS], schema=CLUSTERS
     )
 
 
