@@ -256,6 +256,7 @@ def main(arguments: list[str] | None = None) -> Result:
     ]
     counts = ", ".join(f"{group} {sum(page.group == group for page in pages):,}" for group in SETS)
     options = ["--quick"] if given.quick else ["--limit", str(given.limit)] if given.limit else []
+    options += ["--engines", given.engines] if given.engines else []
     result = Result(
         benchmark="extraction_quality",
         title="Main text: quality against speed",

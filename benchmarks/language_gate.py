@@ -140,6 +140,14 @@ def _cp949(page: Page, cut: bool, rng: random.Random) -> Page:
     return Page(payload, None)
 
 
+def _shown(given: argparse.Namespace) -> list[str]:
+    """The options that decide the numbers, without paths."""
+    if given.quick:
+        return ["--quick"]
+    pages = ["--pages", str(given.pages)] if given.pages else []
+    return [*pages, "--rounds", str(given.rounds), "--wanted", str(given.wanted)]
+
+
 def main(arguments: list[str] | None = None) -> Result:
     """Measure, print and write the result."""
     logging.disable(logging.CRITICAL)
@@ -148,11 +156,12 @@ def main(arguments: list[str] | None = None) -> Result:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--wanted", type=float, default=0.05, help="share of wanted pages; default: %(default)s")
+    parser.add_argument("--pages", type=int, help="most pages of each file; default: all")
     parser.add_argument("--quick", action="store_true", help="60 pages a file, one round")
     given = parser.parse_args(arguments)
     rounds = 1 if given.quick else given.rounds
     machine = describe()
-    batches, reading = _read(given.data / "mini_crawl", 60 if given.quick else None)
+    batches, reading = _read(given.data / "mini_crawl", 60 if given.quick else given.pages)
     identifier = LanguageIdentifier()
     with PageExtractor(ExtractOptions(sandbox=False)) as extractor:
         documents = pa.Table.from_batches([identifier.annotate(extractor.extract(batch)) for batch in batches])
@@ -186,7 +195,7 @@ def main(arguments: list[str] | None = None) -> Result:
     result = Result(
         benchmark="language_gate",
         title="The language gate",
-        command=shlex.join(["python", "-m", "benchmarks.language_gate", *(["--quick"] if given.quick else [])]),
+        command=shlex.join(["python", "-m", "benchmarks.language_gate", *_shown(given)]),
         date=datetime.date.today().isoformat(),
         machine=machine,
         tables=[

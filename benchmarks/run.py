@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import beam_tax, charsets, end_to_end, extraction_quality, growth, language_gate, resync
+from benchmarks import beam_tax, charsets, end_to_end, extraction_quality, growth, hostile, language_gate, resync
 from benchmarks.tables import RESULTS, Bar
 
 __all__ = ["main"]
@@ -24,6 +24,7 @@ EXTRACTION = {
     "language_gate": language_gate.main,
     "charsets": charsets.main,
     "resync": resync.main,
+    "hostile": hostile.main,
 }
 BENCHMARKS = {**LINE, **EXTRACTION}
 

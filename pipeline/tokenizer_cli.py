@@ -52,6 +52,8 @@ def tokenizer() -> None:
               show_default=True, help="How numbers are cut; docs/tokenizer.md says what each costs.")  # fmt: skip
 @click.option("--superwords/--no-superwords", default=True, show_default=True, help="Pieces may cross spaces.")
 @click.option("--share", "shares", multiple=True, metavar="BUCKET=SHARE", help="Share of the bucket; else as it comes.")
+@click.option("--weight", "weights", multiple=True, metavar="SOURCE=WEIGHT",
+              help="Of a source, by file name without endings, beside the others (1) of its bucket.")  # fmt: skip
 @click.option("--sample-mb", type=float, default=64.0, show_default=True, help="Text to train on, in 10^6 bytes.")
 @click.option("--allow-smaller", is_flag=True, help="Too little text gives fewer pieces instead of an error.")
 @click.option("--threads", type=click.IntRange(1, 512), default=1, show_default=True, help="Of the trainer.")
@@ -61,6 +63,7 @@ def train(
     texts: tuple[str, ...],
     out: Path,
     shares: tuple[str, ...],
+    weights: tuple[str, ...],
     sample_mb: float,
     quiet: bool,
     **given: Any,
@@ -80,10 +83,13 @@ def train(
     from algok.tokenizer.train import train as run
 
     with _reported():
-        wanted = _shares(shares)
+        wanted = _numbers(shares, "--share", 1.0)
+        if wanted and abs(sum(wanted.values()) - 1) > 1e-3:
+            raise InputError(f"the shares sum to {sum(wanted.values()):g}, not 1")
+        heavy = _numbers(weights, "--weight", 1e6)
         most = int(sample_mb * 1_000_000)
         options = TrainOptions(**given, max_sample_bytes=max(1_000, most + most // 4))
-        documents = files_sample(_named(texts, "texts"), wanted, max_bytes=most, seed=options.seed)
+        documents = files_sample(_named(texts, "texts"), wanted, max_bytes=most, seed=options.seed, weights=heavy)
         columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
         with Progress(*columns, TimeElapsedColumn(), console=terminal(), disable=quiet) as progress:
             task = progress.add_task("sample", total=1.0)
@@ -95,18 +101,17 @@ def train(
     click.echo(f"{trained.pieces:,} pieces, SHA-256 {trained.sha256}\n{'model:':<12}{trained.model}")
 
 
-def _shares(values: tuple[str, ...]) -> dict[str, float]:
+def _numbers(values: tuple[str, ...], option: str, most: float) -> dict[str, float]:
+    """NAME=NUMBER options, each above 0 and at most ``most``."""
     out = {}
     for value in values:
-        name, _, share = value.partition("=")
+        name, _, number = value.partition("=")
         try:
-            out[name] = float(share)
+            out[name] = float(number)
         except ValueError as error:
-            raise InputError(f"--share {value!r} is not BUCKET=NUMBER") from error
-        if not 0 < out[name] <= 1:
-            raise InputError(f"--share {value!r}: a share lies in 0..1")
-    if out and abs(sum(out.values()) - 1) > 1e-3:
-        raise InputError(f"the shares sum to {sum(out.values()):g}, not 1")
+            raise InputError(f"{option} {value!r} is not NAME=NUMBER") from error
+        if not 0 < out[name] <= most:
+            raise InputError(f"{option} {value!r}: the number must be above 0 and at most {most:g}")
     return out
 
 

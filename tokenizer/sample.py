@@ -83,32 +83,44 @@ def spool(documents: Iterable[str | Sample], path: Path, *, max_bytes: int, seed
 
 
 def files_sample(
-    named: Iterable[tuple[str, Path]], shares: Mapping[str, float], *, max_bytes: int, seed: int
+    named: Iterable[tuple[str, Path]],
+    shares: Mapping[str, float],
+    *,
+    max_bytes: int,
+    seed: int,
+    weights: Mapping[str, float] | None = None,
 ) -> Iterator[Sample]:
     """Documents of files, about ``max_bytes`` of them: (bucket, file or folder) pairs, each file one source.
 
-    ``shares``: of the buckets; without any, buckets come in the proportions of their text. Within a bucket every
-    source gives the same number of bytes, as far as it has them: one huge source teaches its own names, not the
-    language. Documents are chosen by hash, so the same whatever the order. Two passes over the files, constant memory.
+    ``shares``: of the buckets; without any, buckets come in the proportions of their text. Within a bucket every source
+    gives the same number of bytes, as far as it has them: one huge source teaches its own names, not the language.
+    ``weights``, by file name without endings, give a source more or less than the others (1). Documents are chosen by
+    hash, so the same whatever the order. Two passes over the files, constant memory.
 
-    Raises InputError for a share without text, a bucket without a share, or unreadable files.
+    Raises InputError for a share without text, a bucket without a share, a weight without a source, or files that
+    cannot be read.
     """
+    weights = weights or {}
     sources = [(bucket, file) for bucket, path in named for file in text_files(path)]
     buckets = {bucket for bucket, _ in sources}
     if shares and set(shares) != buckets:
         odd = sorted(set(shares) ^ buckets)
         raise InputError(f"buckets and shares must be the same; only in one of them: {', '.join(odd)}")
+    stems = [file.name.split(".")[0] for _, file in sources]
+    if unknown := sorted(set(weights) - set(stems)):
+        raise InputError(f"no source has the name of a weight: {', '.join(unknown)}; there are {', '.join(stems)}")
     sizes = [sum(len(text.encode("utf-8", "replace")) for text in read_texts(file)) for _, file in sources]
     total = {b: sum(s for (name, _), s in zip(sources, sizes, strict=True) if name == b) for b in buckets}
     everything = max(1, sum(total.values()))
     rates: list[float] = [0.0] * len(sources)
     for bucket in buckets:
         budget = max_bytes * (shares[bucket] if shares else total[bucket] / everything)
-        members = sorted((i for i, (name, _) in enumerate(sources) if name == bucket), key=lambda i: sizes[i])
+        weight = {i: weights.get(stems[i], 1.0) for i, (name, _) in enumerate(sources) if name == bucket}
         # Water-filling: small sources give all they have, the rest is shared out among the larger ones.
-        for place, index in enumerate(members):
-            given = min(float(sizes[index]), budget / (len(members) - place))
+        for index in sorted(weight, key=lambda i: sizes[i] / weight[i]):
+            given = min(float(sizes[index]), budget * weight[index] / sum(weight.values()))
             budget -= given
+            del weight[index]
             rates[index] = given / sizes[index] if sizes[index] else 0.0
     for (bucket, file), rate in zip(sources, rates, strict=True):
         limit = rate * 2.0**64

@@ -81,10 +81,12 @@ def _tex_scripts(body: Any, html: str) -> int:
 
 
 def _opts_out(tree: Any) -> bool:
-    """Robots meta elements, the general and the crawlers' own, with noai or noimageai."""
+    """Robots meta elements, the general and the crawlers' own, with noai or noimageai; or the TDM reservation protocol
+    (W3C community group, 2024), whose value 1 reserves text and data mining."""
     for meta in tree.iter("meta"):
-        name = meta.get("name", "")
-        if ("bot" in name.lower() or name == "tdm-reservation") and _NO_AI.search(meta.get("content", "")):
+        name = meta.get("name", "").strip().lower()
+        content = meta.get("content", "")
+        if ("bot" in name and _NO_AI.search(content)) or (name == "tdm-reservation" and content.strip() == "1"):
             return True
     return False
 

@@ -152,7 +152,8 @@ def _write_files(home: Home, options: ClusterOptions, rpc_port: int, rest_port: 
 
 
 def _java(home: Home, memory: list[str], main: str, *arguments: str) -> list[str]:
-    command = [java(), *memory, "-XX:+UseSerialGC", *_OPENED]
+    # References go through these processes, not rows: a second compiler would cost more than its code saves.
+    command = [java(), *memory, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *_OPENED]
     command += [f"-Dlog4j.configurationFile={home.conf / 'log4j.properties'}", f"-Djava.io.tmpdir={home.temporary}"]
     return [*command, "-cp", f"{home.patched}:{home.jars}/*", main, *arguments]
 

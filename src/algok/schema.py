@@ -95,7 +95,7 @@ _BASE = [
     _field("language_score", pa.float32(), "probability of that language", "0..1"),
     _field("outcome", pa.string(), "kept, rejected or failed in extract"),
     _field("reason", pa.string(), "rule that rejected the row or step that failed; null if kept"),
-    _field("detail", pa.string(), "the value and limit of the rule, or the error message; null if kept"),
+    _field("detail", pa.string(), "the value and limit of the rule, or the error message; null if kept whole"),
 ]
 
 #: Numbers measured on every document with text (null without); ``filter`` turns them into decisions.
@@ -151,7 +151,9 @@ SIGNALS = pa.schema(
         _field("tables", pa.int32(), "table elements; null for text sources", "element"),
         _field("code_blocks", pa.int32(), "pre elements; null for text sources", "element"),
         _field("formulas", pa.int32(), "MathML elements and TeX delimiters; null for text sources", "element"),
-        _field("no_ai", pa.bool_(), "robots meta or header says noai or noimageai; null for text sources"),
+        _field(
+            "no_ai", pa.bool_(), "robots meta says noai or noimageai, or tdm-reservation is 1; null for text sources"
+        ),
         _field("licence", pa.string(), "Creative Commons mark found on the page, such as by-sa-4.0, or null"),
     ]
 )

@@ -241,6 +241,8 @@ def test_signals(kernel: PageKernel, name: str) -> None:
         ('<meta name="googlebot" content="noai">', True),
         ('<meta name="robots" content="noindex">', False),
         ('<meta name="description" content="noai">', False),
+        ('<meta name="TDM-Reservation" content="1">', True),
+        ('<meta name="tdm-reservation" content="0">', False),
     ],
 )
 def test_opt_out(kernel: PageKernel, meta: str, expected: bool) -> None:

@@ -98,6 +98,21 @@ def test_shares_and_sources_are_balanced(tmp_path: Path) -> None:
     assert list(files_sample(named, shares, max_bytes=8_000 * size, seed=2)) != taken
 
 
+def test_weights_of_sources(tmp_path: Path) -> None:
+    _write(tmp_path / "ko/huge.jsonl", "huge0", 20_000)
+    _write(tmp_path / "ko/large.jsonl", "large", 20_000)
+    _write(tmp_path / "ko/small.jsonl", "small", 100)
+    named = [("ko", tmp_path / "ko")]
+    size = len("huge0 000000")
+    taken = list(files_sample(named, {}, max_bytes=8_100 * size, seed=1, weights={"huge": 3.0}))
+    by_source = {name: sum(s.text.startswith(name) for s in taken) for name in ("huge0", "large", "small")}
+    assert by_source["small"] == 100
+    assert by_source["huge0"] == pytest.approx(6_000, rel=0.06)
+    assert by_source["large"] == pytest.approx(2_000, rel=0.06)
+    with pytest.raises(InputError, match="no source has the name of a weight: none"):
+        list(files_sample(named, {}, max_bytes=100, seed=1, weights={"none": 1.0}))
+
+
 def test_shares_must_name_the_buckets(tmp_path: Path) -> None:
     _write(tmp_path / "ko.jsonl", "x", 3)
     with pytest.raises(InputError, match="only in one of them: en, ko"):
