@@ -306,9 +306,9 @@ class _Round(msgspec.Struct, frozen=True, kw_only=True):
     def remaining(self, p: beam.Pipeline, edges: tuple[str, ...]) -> None:
         """Keep the edges between members that were split off."""
         rows = p | "Edges" >> ReadTables(edges, _edge_rows)
-        first = (rows, p | "Split" >> ReadTables((self.split,))) | "WithLeft" >> beam.Flatten()
+        first = (rows, p | "Split" >> ReadTables((self.split,)))
         half = first | "ByLeft" >> OnPartitions(self.plan, "key", self.partitions, _staying)
-        second = (half, p | "SplitAgain" >> ReadTables((self.split,))) | "WithRight" >> beam.Flatten()
+        second = (half, p | "SplitAgain" >> ReadTables((self.split,)))
         _ = second | "ByRight" >> OnPartitions(self.plan, "key", self.partitions, _WriteEdges(self.kept), kind=str)
 
 

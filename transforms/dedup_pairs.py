@@ -204,5 +204,4 @@ def build_pairs(pipeline: beam.Pipeline, plan: Plan, options: DedupOptions) -> N
     partitions = partitions_for(plan.rows * options.bands.bands * 32)
     found = signed.main | "ByBand" >> OnPartitions(plan, "key", partitions, _Candidates(options, plan.first_stored))
     files = UnitFiles(plan.table("pairs"), PAIRS, ("left", "right"), distinct=True)
-    pairs = (found, signed[LOCAL]) | "AllPairs" >> beam.Flatten()
-    _ = pairs | "ByUnit" >> OnPartitions(plan, "unit", partitions_for(plan.rows * 64), files, kind=str)
+    _ = (found, signed[LOCAL]) | "ByUnit" >> OnPartitions(plan, "unit", partitions_for(plan.rows * 64), files, kind=str)

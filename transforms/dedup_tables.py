@@ -229,7 +229,7 @@ class _OnPartition(_Beating):
 
 class OnPartitions(beam.PTransform):  # type: ignore[misc]
     """Shuffle rows by ``key`` into ``partitions`` and give each to the handler, which yields batches or strings
-    (``kind``)."""
+    (``kind``). Takes a PCollection of batches, or a tuple of several of one schema."""
 
     def __init__(
         self, plan: Plan, key: str, partitions: int, handler: Handler, *, kind: type = pa.RecordBatch, side: str = ""

@@ -143,10 +143,15 @@ def test_measure_is_asked_only_for_unknown_pairs() -> None:
     np.testing.assert_allclose(similarity, [1, 0.8, 0.9])
 
 
-def preference(rows: list[tuple[float | None, int, int | None, bytes, int]]) -> pa.Table:
+Row = tuple[float | None, int, int | None, bytes, int]
+
+
+def preference(rows: list[Row], owners: list[int] | None = None) -> pa.Table:
+    """Rows of this crawl, unless ``owners`` says what an earlier one decided on them."""
     quality, length, captured, doc_id, node = zip(*rows, strict=True)
     return pa.table(
         {
+            "owner": pa.array(owners or [-1] * len(rows), pa.int64()),
             "quality": pa.array(quality, pa.float32()),
             "length": pa.array(length, pa.int32()),
             "captured": pa.array(captured, pa.int64()),
@@ -175,6 +180,17 @@ def test_preference(better: tuple, worse: tuple) -> None:  # type: ignore[type-a
         best, size = first_of_groups([np.zeros(2)], preference(rows))
         assert best.tolist() == [winner, winner]
         assert size.tolist() == [2, 2]
+
+
+def test_what_an_earlier_crawl_decided_comes_before_all_preferences() -> None:
+    best_new, kept, removed = (0.9, 9, 1, b"a", 1), (0.1, 1, None, b"z", 7), (0.95, 9, 0, b"a", 8)
+    rows, owners = [best_new, removed, kept], [-1, 7, 7]
+    for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
+        table = preference([rows[i] for i in order], [owners[i] for i in order])
+        best, _ = first_of_groups([np.zeros(3)], table)
+        assert {order[i] for i in best.tolist()} == {2}, "its survivor stays"
+    best, _ = first_of_groups([np.zeros(2)], preference([best_new, removed], [-1, 7]))
+    assert best.tolist() == [0, 0], "its removed row never comes back"
 
 
 def hashes(texts: list[str | None]) -> pa.Array:

@@ -66,16 +66,21 @@ def test_keys_that_cannot_be_hashed_are_refused() -> None:
         partition_ids(pa.array([1.0]), 2)
 
 
-def run_shuffle(folder, rows: int, batch: int, workers: int, flush: int) -> dict[int, list[tuple[int, str]]]:
+def run_shuffle(
+    folder, rows: int, batch: int, workers: int, flush: int, inputs: int = 1
+) -> dict[int, list[tuple[int, str]]]:
+    """Shuffle made-up rows, in one PCollection or spread over several."""
     folder.mkdir()
     table = pa.table({"key": [i % 97 for i in range(rows)], "value": [f"v{i}" for i in range(rows)]}, schema=SCHEMA)
     mode = "multi_processing" if workers > 1 else "in_memory"
     options = PipelineOptions([f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"])
     with beam.Pipeline(runner=FnApiRunner(), options=options) as p:
+        batches = table.to_batches(max_chunksize=batch)
+        parts = tuple(
+            p | f"Make{i}" >> beam.Create(batches[i::inputs]) | f"Spread{i}" >> beam.Reshuffle() for i in range(inputs)
+        )
         _ = (
-            p
-            | beam.Create(table.to_batches(max_chunksize=batch))
-            | beam.Reshuffle()
+            (parts if inputs > 1 else parts[0])
             | ShuffleRows(str(folder / "spill"), key="key", partitions=5, flush_bytes=flush)
             | beam.Map(WritePartition(str(folder)))
         )
@@ -92,6 +97,11 @@ def test_every_row_arrives_once_whatever_the_batches(tmp_path) -> None:
     assert whole == pieces
     rows = [row for partition in whole.values() for row in partition]
     assert sorted(rows) == sorted((i % 97, f"v{i}") for i in range(5_000))
+
+
+def test_several_collections_are_shuffled_as_one(tmp_path) -> None:
+    one = run_shuffle(tmp_path / "a", 999, 10, 1, 2_000)
+    assert run_shuffle(tmp_path / "b", 999, 10, 1, 2_000, inputs=3) == one
 
 
 @pytest.mark.slow
