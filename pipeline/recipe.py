@@ -107,6 +107,10 @@ class DedupRecipe(DedupOptions, frozen=True, kw_only=True, forbid_unknown_fields
     earlier: tuple[str, ...] = ()
 
 
+#: Tokens for a byte of text, measured with a model of 102,400 pieces.
+_RATES = {"ko": 0.15, "en": 0.21, "ja": 0.22, "zh": 0.24, "default": 0.25}
+
+
 class MixRecipe(_Section, frozen=True):
     """The token budget.
 
@@ -126,10 +130,9 @@ class MixRecipe(_Section, frozen=True):
     #: What becomes of a share that its language cannot fill.
     shortage: Literal["keep", "fill"] = "keep"
     #: Tokens for a byte of text by language, for planning; `pack` counts and meets the budget exactly. Defaults were
-    #: measured with a 102,400-piece model; `default` is for languages that are not listed.
-    tokens_per_byte: dict[str, Annotated[float, Meta(gt=0)]] = msgspec.field(
-        default_factory=lambda: {"ko": 0.15, "en": 0.21, "ja": 0.22, "zh": 0.24, "default": 0.25}
-    )
+    #: measured with a 102,400-piece model; `default` is for languages that are not listed. Rates without a `default`
+    #: change those of their languages only.
+    tokens_per_byte: dict[str, Annotated[float, Meta(gt=0)]] = msgspec.field(default_factory=lambda: dict(_RATES))
     #: Weight of a document by the size of its duplicate cluster: [smallest size, weight] pairs. FineWeb2's Korean
     #: weights are [[1, 1], [2, 2], [5, 3], [20, 2], [63, 1]]; the default does not rehydrate.
     rehydrate: tuple[tuple[int, float], ...] = ((1, 1.0),)
@@ -139,7 +142,7 @@ class MixRecipe(_Section, frozen=True):
         if abs(total - 1.0) > 1e-6:
             raise ValueError(f"`shares` sum to {total:g}, not 1")
         if "default" not in self.tokens_per_byte:
-            raise ValueError("`tokens_per_byte` needs a `default`")
+            msgspec.structs.force_setattr(self, "tokens_per_byte", {**_RATES, **self.tokens_per_byte})
         sizes = [size for size, _ in self.rehydrate]
         if not sizes or sizes[0] != 1 or sizes != sorted(set(sizes)):
             raise ValueError("`rehydrate` needs increasing cluster sizes that start at 1")

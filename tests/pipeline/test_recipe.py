@@ -43,6 +43,13 @@ def test_a_wrong_key_is_named(extra: str, message: str) -> None:
         parse(GOOD + extra)
 
 
+def test_rates_without_a_default_change_those_of_their_languages_only() -> None:
+    defaults = parse(GOOD).mix.tokens_per_byte
+    assert parse(GOOD + "[mix.tokens_per_byte]\nko = 0.2").mix.tokens_per_byte == {**defaults, "ko": 0.2}
+    given = {"ko": 0.2, "default": 0.3}
+    assert parse(GOOD + "[mix.tokens_per_byte]\nko = 0.2\ndefault = 0.3").mix.tokens_per_byte == given
+
+
 def test_a_source_in_a_list_is_named_by_its_place() -> None:
     with pytest.raises(RecipeError, match=r"unknown key sources\[0\]\.path; did you mean paths\?"):
         parse('name="x"\n[[sources]]\nname="a"\npath="b"')
