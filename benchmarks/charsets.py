@@ -3,8 +3,8 @@
     python -m benchmarks.charsets [--pages N] [--data FOLDER] [--quick]
 
 Real pages in UTF-8 are encoded anew, their declarations taken out; a page counts as right when its text comes back
-letter
-for letter (but for the character in which it was cut). What an encoding cannot hold becomes a character reference.
+letter for letter (but for the character in which it was cut). What an encoding cannot hold becomes a character
+reference.
 Last row: the files of chardet's test set, which are in their true encodings.
 """
 
@@ -24,7 +24,7 @@ from benchmarks.machine import describe
 from benchmarks.pages import payloads
 from benchmarks.tables import RESULTS, Bar, Result, Table, publish
 
-__all__ = ["main"]
+__all__ = ["chardet_files", "main"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 DATA = _ROOT.parent / "shared" / "data"
@@ -163,7 +163,9 @@ def _right(found: str, expected: str, cut: bool) -> bool:
     return found[: len(expected)] == expected and len(found) <= len(expected) + 2 if cut else found == expected
 
 
-def _files(data: Path) -> list[tuple[bytes, str]]:
+def chardet_files(data: Path) -> list[tuple[str, bytes, str | None]]:
+    """chardet's test files: name, bytes with the declarations taken out, and the text, None where Python has no
+    decoder for the true encoding, which the folder's name tells."""
     from algok.filters.charset.labels import CODECS, lookup
 
     others = {"johab": "johab", "maccyrillic": "x-mac-cyrillic", "macroman": "macintosh", "ibm855": "ibm855"}
@@ -174,11 +176,12 @@ def _files(data: Path) -> list[tuple[bytes, str]]:
         label = re.sub(r"-(?!sig)[a-z]{5,}$", "", folder) if folder.count("-") >= 2 else folder
         name = others.get(label) or lookup(label) or label
         payload = _DECLARED.sub(rb"xx\2xx", path.read_bytes())
+        expected: str | None
         try:
             expected = payload.decode(CODECS.get(name, name), "replace").lstrip("\ufeff")
         except LookupError:
-            expected = "\0no decoder"
-        found.append((payload, expected))
+            expected = None
+        found.append((path.name, payload, expected))
     return found
 
 
@@ -198,7 +201,9 @@ def main(arguments: list[str] | None = None) -> Result:
     for case in CASES:
         encoded = [pair for text in texts[case.language] if (pair := _encode(text, case, rng)) is not None]
         samples.append((case.name, encoded, case.cut))
-    samples.append(("chardet's test files", _files(given.data), False))
+    # A text that no decoder gives is right for nobody.
+    files = [(payload, "\0no decoder" if text is None else text) for _, payload, text in chardet_files(given.data)]
+    samples.append(("chardet's test files", files, False))
     shares: dict[str, dict[str, float]] = {name: {} for name, _, _ in samples}
     costs = []
     for detector, make in DETECTORS.items():

@@ -14,7 +14,18 @@ import numpy as np
 
 from algok.pipeline.recipe import MixRecipe
 
-__all__ = ["BINS", "BucketPlan", "Choice", "LanguagePlan", "Plan", "Supply", "solve", "spread", "weight_class"]
+__all__ = [
+    "BINS",
+    "BucketPlan",
+    "Choice",
+    "LanguagePlan",
+    "Plan",
+    "Supply",
+    "language_budgets",
+    "solve",
+    "spread",
+    "weight_class",
+]
 
 K = TypeVar("K")
 
@@ -124,7 +135,7 @@ def solve(recipe: MixRecipe, supply: Supply) -> Plan:
         language: sum(tokens[key] for key in classes if key[0] == language) * recipe.max_copies
         for language in recipe.shares
     }
-    budgets = _budgets(recipe, available)
+    budgets = language_budgets(recipe, available)
     choices, planned = [], {}
     for language in sorted(recipe.shares):
         keys = [key for key in classes if key[0] == language]
@@ -179,7 +190,9 @@ def solve(recipe: MixRecipe, supply: Supply) -> Plan:
     )
 
 
-def _budgets(recipe: MixRecipe, available: dict[str, float]) -> dict[str, float]:
+def language_budgets(recipe: MixRecipe, available: dict[str, float]) -> dict[str, float]:
+    """Tokens due to each language: its share as far as what is ``available`` goes; ``shortage`` says whether the others
+    are given the rest."""
     wanted = {language: recipe.tokens * share for language, share in recipe.shares.items()}
     if recipe.shortage == "keep":
         return {language: min(wanted[language], available[language]) for language in wanted}

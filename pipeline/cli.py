@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from algok import __version__
-from algok.errors import AlgokError, RecipeError
+from algok.errors import RecipeError
 from algok.pipeline.cluster.commands import cluster
-from algok.pipeline.console import TerminalReporter, print_summary, terminal
+from algok.pipeline.console import TerminalReporter, print_summary, reported, terminal
 from algok.pipeline.dedup_commands import StageGroup, add_dedup_commands
 from algok.pipeline.shards.commands import shards
 from algok.pipeline.tokenizer_cli import tokenizer
@@ -130,7 +130,7 @@ def _parsed(options: Any, args: list[str]) -> tuple[Any, list[str]]:
 def _run(click_context: click.Context, stages: tuple[str, ...], **given: Any) -> None:
     from algok.pipeline.run import STAGES, plan_run, run_line, stage_named
 
-    with _reported():
+    with reported():
         context, console = _context(
             given["recipe"], given["work"], given["workers"], given["runner"], given["quiet"], tuple(click_context.args)
         )
@@ -160,15 +160,6 @@ def _where(work: str, stages: list[str]) -> Iterator[str]:
     for stage in stages:
         label, path = places[stage]
         yield f"{label + ':':<12}{work}/{stage}/{path}"
-
-
-@contextlib.contextmanager
-def _reported() -> Iterator[None]:
-    """Errors that a user can act on end the command with status 1 and their message, not a traceback."""
-    try:
-        yield
-    except AlgokError as error:
-        raise click.ClickException(str(error)) from error
 
 
 @cli.command(context_settings=_PASS_THROUGH)
@@ -223,7 +214,7 @@ def demo_crawl(folder: Path, pages: int, seed: int) -> None:
 
     from algok.pipeline.demo_crawl import DemoCrawlOptions, write_demo_crawl
 
-    with _reported(), Progress(console=terminal(), transient=True) as progress:
+    with reported(), Progress(console=terminal(), transient=True) as progress:
         task = progress.add_task("pages", total=pages)
         summary = write_demo_crawl(
             folder, DemoCrawlOptions(pages=pages, seed=seed), lambda done: progress.update(task, completed=done)
@@ -254,7 +245,7 @@ def demo(click_context: click.Context, work: str, pages: int, seed: int, workers
     """Make a synthetic crawl and take it through all stages; ends with the summary and the path of the report."""
     from algok.pipeline.demo import prepare_demo
 
-    with _reported():
+    with reported():
         recipe = prepare_demo(Path(work), pages, seed)
     click_context.invoke(
         run,

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,13 +18,14 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from algok.errors import AlgokError
 from algok.pipeline.ledger import total
 from algok.pipeline.manifest import Manifest
 from algok.pipeline.stages.base import Done
 from algok.schema import FAILED, KEPT, REJECTED
 from algok.transforms.heartbeat import Progress as Totals
 
-__all__ = ["TerminalReporter", "print_summary", "reasons", "terminal"]
+__all__ = ["TerminalReporter", "print_summary", "reasons", "reported", "terminal"]
 
 #: Seconds between two lines of progress when the output is not a terminal (a log file, CI).
 LOG_PERIOD_S = 30.0
@@ -32,6 +34,15 @@ LOG_PERIOD_S = 30.0
 def terminal() -> Console:
     """The console for people; on stderr, so that stdout holds results only."""
     return Console(stderr=True, highlight=False)
+
+
+@contextlib.contextmanager
+def reported() -> Iterator[None]:
+    """Errors that a user can act on end the command with status 1 and their message, not a traceback."""
+    try:
+        yield
+    except AlgokError as error:
+        raise click.ClickException(str(error)) from error
 
 
 class _Rate(ProgressColumn):

@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from algok.errors import AlgokError, RecipeError, StageError
-from algok.pipeline.console import terminal
+from algok.errors import RecipeError, StageError
+from algok.pipeline.console import reported, terminal
 
 if TYPE_CHECKING:
     from algok.pipeline.explain import Explanation
@@ -91,14 +94,16 @@ def explain(doc_id: str, work: str | None, members: int, chars: int) -> None:
     """
     from algok.pipeline.explain import explain_document, parse_doc_id
 
-    try:
+    with reported():
         wanted = parse_doc_id(doc_id)
-        found = explain_document(find_work(work), wanted, most=members)
-    except RecipeError as error:
-        raise click.ClickException(f"the manifest's options of dedup cannot be read: {error}") from error
-    except AlgokError as error:
-        raise click.ClickException(str(error)) from error
-    _print(found, chars)
+        try:
+            found = explain_document(find_work(work), wanted, most=members)
+        except RecipeError as error:
+            raise StageError(f"the manifest's options of dedup cannot be read: {error}") from error
+    console = _results()
+    _print_members(console, found)
+    _print_pairs(console, found)
+    _print_texts(console, found, chars)
 
 
 @click.command()
@@ -113,17 +118,11 @@ def edits(work: str | None, host: str | None, kind: str | None, top: int) -> Non
     Example:
       algok dedup edits --work work/mini-crawl --host news.example.kr
     """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from algok.pipeline.edits import read_edits
 
-    try:
+    with reported():
         found = read_edits(find_work(work), host=host, kind=kind, top=top)
-    except AlgokError as error:
-        raise click.ClickException(str(error)) from error
-    console = Console(highlight=False) if terminal().is_terminal else Console(highlight=False, width=160)
+    console = _results()
     console.print(
         f"{found.edits:,} edits take {found.bytes:,} bytes out of {found.documents:,} documents", markup=False
     )
@@ -136,23 +135,12 @@ def edits(work: str | None, host: str | None, kind: str | None, top: int) -> Non
     console.print(table)
 
 
-def _print(found: "Explanation", chars: int) -> None:
-    from rich.console import Console
-
-    errors = terminal()
-    # The explanation is the result: it goes to stdout. Wide enough for two columns when that is no terminal.
-    console = Console(highlight=False) if errors.is_terminal else Console(highlight=False, width=160)
-    _print_members(console, found)
-    _print_pairs(console, found)
-    _print_texts(console, found, chars)
+def _results() -> Console:
+    """The console on stdout; wide enough for two columns when that is no terminal."""
+    return Console(highlight=False) if terminal().is_terminal else Console(highlight=False, width=160)
 
 
-def _print_members(console: "object", found: "Explanation") -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    assert isinstance(console, Console)
+def _print_members(console: Console, found: "Explanation") -> None:
     own = found.members[found.document]
     where = "" if found.survivor >= 0 else ", in the store of an earlier crawl"
     why = f": {own.reason}" if own.reason else ""
@@ -174,11 +162,7 @@ def _print_members(console: "object", found: "Explanation") -> None:
     console.print(table)
 
 
-def _print_pairs(console: "object", found: "Explanation") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    assert isinstance(console, Console)
+def _print_pairs(console: Console, found: "Explanation") -> None:
     options = found.options
     bands = f"{options.bands.bands} x {options.bands.rows}"
     console.print(
@@ -204,15 +188,10 @@ def _print_pairs(console: "object", found: "Explanation") -> None:
     console.print(table)
 
 
-def _print_texts(console: "object", found: "Explanation", chars: int) -> None:
+def _print_texts(console: Console, found: "Explanation", chars: int) -> None:
     """The document beside its survivor; a survivor beside the member least like it."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from algok.dedup.explain import differences
 
-    assert isinstance(console, Console)
     left = found.document
     others = [p for p in found.pairs if left in (p.left, p.right)]
     if not others:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from algok.pipeline.budget import spread
+from algok.pipeline.budget import language_budgets, spread
 from algok.pipeline.recipe import MixRecipe
 from algok.transforms.pack_budget import DIGIT_BITS, DIGITS, Bucket, BucketRule, Copy
 
@@ -65,14 +65,9 @@ def targets(recipe: MixRecipe, plan: dict[str, Any], available: dict[Bucket, int
     by_language: dict[str, float] = dict.fromkeys(recipe.shares, 0.0)
     for (language, _), count in available.items():
         by_language[language] += count
-    budgets: dict[str, float]
-    if recipe.shortage == "fill":
-        budgets = spread(recipe.tokens, recipe.shares, by_language)
-    else:
-        budgets = {language: min(recipe.tokens * recipe.shares[language], n) for language, n in by_language.items()}
     planned = {(row["language"], row["source"]): float(row["planned_tokens"]) for row in plan["buckets"]}
     due: dict[Bucket, int] = {}
-    for language, budget in budgets.items():
+    for language, budget in language_budgets(recipe, by_language).items():
         mine = {bucket: float(tokens) for bucket, tokens in sorted(available.items()) if bucket[0] == language}
         shares = {bucket: planned.get(bucket, 0.0) for bucket in mine}
         for bucket, tokens in spread(budget, shares if sum(shares.values()) > 0 else mine, mine).items():

@@ -81,11 +81,11 @@ def explain_document(work: str, doc_id: bytes, *, most: int = 12) -> Explanation
     """
     folder = join(work, "dedup")
     manifest = require_manifest(work, "dedup", "dedup explain")
-    row = _find(folder, manifest, "doc_id", doc_id, 1)
-    if not row:
+    row = next(_rows(folder, manifest, "clusters", "doc_id", doc_id), None)
+    if row is None:
         raise InputError(_elsewhere(work, doc_id))
-    cluster_id = row[0]["cluster_id"]
-    found = _find(folder, manifest, "cluster_id", cluster_id, None)
+    cluster_id = row["cluster_id"]
+    found = list(_rows(folder, manifest, "clusters", "cluster_id", cluster_id))
     found.sort(key=lambda r: (r["doc_id"] != doc_id, not r["survivor"], r["doc_id"]))
     shown = found[: max(2, most)]
     members = [_member(work, r) for r in shown]
@@ -95,7 +95,7 @@ def explain_document(work: str, doc_id: bytes, *, most: int = 12) -> Explanation
     pairs = [(i, j) for j in range(len(members)) for i in range(j)]
     return Explanation(
         cluster_id=cluster_id.hex(),
-        size=row[0]["cluster_size"],
+        size=row["cluster_size"],
         here=len(found),
         document=0,
         survivor=next((i for i, r in enumerate(shown) if r["survivor"]), -1),
@@ -105,17 +105,13 @@ def explain_document(work: str, doc_id: bytes, *, most: int = 12) -> Explanation
     )
 
 
-def _find(folder: str, manifest: Manifest, column: str, value: bytes, most: int | None) -> list[dict[str, Any]]:
-    """Rows of ``clusters`` with this value; only the one column is read of files that have none."""
-    rows: list[dict[str, Any]] = []
-    for file in read_files(folder, manifest, "clusters"):
-        wanted = pa.scalar(value, pa.binary(16))
+def _rows(folder: str, manifest: Manifest, table: str, column: str, value: bytes) -> Iterator[dict[str, Any]]:
+    """Rows of a table with this value; only the one column is read of files that have none."""
+    wanted = pa.scalar(value, pa.binary(16))
+    for file in read_files(folder, manifest, table):
         if any(pc.any(pc.equal(b.column(column), wanted)).as_py() for b in read_parquet(file.path, [column], 1 << 16)):
             for batch in read_parquet(file.path, None, 1 << 14):
-                rows += batch.filter(pc.equal(batch.column(column), wanted)).to_pylist()
-        if most is not None and len(rows) >= most:
-            break
-    return rows
+                yield from batch.filter(pc.equal(batch.column(column), wanted)).to_pylist()
 
 
 def _member(work: str, row: dict[str, Any]) -> Member:
@@ -157,7 +153,9 @@ def _elsewhere(work: str, doc_id: bytes) -> str:
     """What became of a document that dedup did not see."""
     named = f"document {doc_id.hex()}"
     for stage, table in _BEFORE:
-        for row in _rows(work, stage, table, doc_id):
+        folder = join(work, stage)
+        manifest = load_manifest(folder)
+        for row in _rows(folder, manifest, table, "doc_id", doc_id) if manifest else ():
             outcome, reason = row.get("outcome", "rejected"), row.get("reason")
             if outcome == "kept":
                 continue
@@ -168,14 +166,3 @@ def _elsewhere(work: str, doc_id: bytes) -> str:
         f"{named} is not in {work}: it is none of the {number:,} documents that dedup read, nor was it "
         "rejected before; ids are those of doc_id in the tables and of the report's samples"
     )
-
-
-def _rows(work: str, stage: str, table: str, doc_id: bytes) -> Iterator[dict[str, Any]]:
-    folder = join(work, stage)
-    manifest = load_manifest(folder)
-    if manifest is None:
-        return
-    wanted = pa.scalar(doc_id, pa.binary(16))
-    for file in read_files(folder, manifest, table):
-        for batch in read_parquet(file.path, None, 1 << 14):
-            yield from batch.filter(pc.equal(batch.column("doc_id"), wanted)).to_pylist()

@@ -1,6 +1,5 @@
 """`algok tokenizer`: train, evaluate, export, encode, check, on files and without a recipe."""
 
-import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,20 +7,13 @@ from typing import Any
 
 import click
 
-from algok.errors import AlgokError, InputError
+from algok.errors import InputError
+from algok.pipeline.console import reported, terminal
 
 __all__ = ["tokenizer"]
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-
-
-@contextlib.contextmanager
-def _reported() -> Iterator[None]:
-    try:
-        yield
-    except AlgokError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _named(values: tuple[str, ...], option: str) -> list[tuple[str, Path]]:
@@ -77,12 +69,11 @@ def train(
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from algok.pipeline.console import terminal
     from algok.tokenizer.sample import files_sample
     from algok.tokenizer.train import TrainOptions
     from algok.tokenizer.train import train as run
 
-    with _reported():
+    with reported():
         wanted = _numbers(shares, "--share", 1.0)
         if wanted and abs(sum(wanted.values()) - 1) > 1e-3:
             raise InputError(f"the shares sum to {sum(wanted.values()):g}, not 1")
@@ -148,7 +139,7 @@ def evaluate(
     from algok.tokenizer.pieces import kiwi_boundaries
     from algok.tokenizer.texts import read_parallel, read_texts, text_files
 
-    with _reported():
+    with reported():
         files: dict[str, list[Path]] = {}
         for name, path in _named(domains, "--domain"):
             files.setdefault(name, []).extend(text_files(path))
@@ -195,7 +186,7 @@ def export(model: Path, folder: Path) -> None:
     from algok.tokenizer.codec import Codec
     from algok.tokenizer.export import write_hf
 
-    with _reported():
+    with reported():
         for path in write_hf(Codec.load(model).vocabulary, folder):
             click.echo(path)
 
@@ -213,7 +204,7 @@ def check(model: Path, texts: tuple[Path, ...], raw: tuple[Path, ...]) -> None:
     from algok.tokenizer.check import check_files
     from algok.tokenizer.texts import text_files
 
-    with _reported():
+    with reported():
         anything = [p for path in raw for p in ([path] if path.is_file() else sorted(path.rglob("*"))) if p.is_file()]
         result = check_files(model, [file for path in texts for file in text_files(path)], anything)
     for line in result.lines():
@@ -242,7 +233,7 @@ def proxy(models: tuple[Path, ...], train_texts: Path, valid: Path, ranks: tuple
     from algok.tokenizer.ranks import load_ranks
     from algok.tokenizer.texts import read_texts, text_files
 
-    with _reported():
+    with reported():
         options = ProxyOptions(**given)
         texts = [t for path in text_files(train_texts) for t in read_texts(path)]
         held = [t for path in text_files(valid) for t in read_texts(path)]

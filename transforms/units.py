@@ -18,7 +18,7 @@ import xxhash
 
 from algok.transforms.storage import atomic_bytes, open_read
 
-__all__ = ["Mark", "ReadUnits", "Unit", "mark_batch", "mark_of", "unit_key", "write_units"]
+__all__ = ["Mark", "ReadUnits", "Unit", "mark_batch", "mark_of", "unit_key", "unit_of", "write_units"]
 
 _META = b"algok.mark"
 
@@ -35,6 +35,15 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any]
     inputs: list[str] = []
     stamp: str = ""
+
+
+def unit_of(path: str) -> str:
+    """The key of the unit in the name of one of its files.
+
+    >>> unit_of("work/extract/documents/0f1e2d3c4b5a6978.parquet")
+    '0f1e2d3c4b5a6978'
+    """
+    return path.rsplit("/", 1)[-1].removesuffix(".parquet")
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from algok.errors import AlgokError
+from algok.pipeline.console import reported
 
 __all__ = ["cluster"]
 
@@ -50,13 +50,11 @@ def up(home: Path | None, task_managers: int, slots: int, task_manager_mb: int, 
     from algok.pipeline.cluster.layout import ClusterOptions
 
     begin = time.monotonic()
-    try:
+    with reported():
         options = ClusterOptions(
             task_managers=task_managers, slots=slots, task_manager_mb=task_manager_mb, rest_port=port
         )
         addresses, fresh = cluster_up(_home(home), options, click.echo)
-    except AlgokError as error:
-        raise click.ClickException(str(error)) from error
     took = f"started in {time.monotonic() - begin:.0f} s" if fresh else "already running"
     slots_text = f"{addresses.task_managers} TaskManagers with {addresses.slots} slots each"
     click.echo(f"Flink cluster {took}: {slots_text}\n{'dashboard:':<12}http://{addresses.rest}")
@@ -100,10 +98,8 @@ def install(home: Path | None) -> None:
     from algok.pipeline.cluster.parts import install_parts
 
     where = _home(home)
-    try:
+    with reported():
         install_parts(where)
-    except AlgokError as error:
-        raise click.ClickException(str(error)) from error
     click.echo(where.jars)
 
 
@@ -123,8 +119,6 @@ def job_server(home: Path | None, flink_master: str, host: str, port: int) -> No
 
     from algok.pipeline.cluster.control import job_server_command
 
-    try:
+    with reported():
         command = job_server_command(_home(home), flink_master, host, port)
-    except AlgokError as error:
-        raise click.ClickException(str(error)) from error
     os.execv(command[0], command)  # noqa: S606

@@ -19,7 +19,7 @@ from algok.transforms.report import HostOptions, HostRow, Page, ScanTables, deco
 from algok.transforms.report_totals import DUPLICATE, SURVIVOR, Pick, ScanOptions, Totals
 from algok.transforms.shuffle import partitions_for
 from algok.transforms.storage import join, remove_tree
-from algok.transforms.units import ReadUnits, Unit, write_units
+from algok.transforms.units import ReadUnits, Unit, unit_of, write_units
 
 __all__ = ["Scan", "curves_of", "recount_checks", "scan_folder"]
 
@@ -56,10 +56,6 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     hosts: list[Alarm] = []
 
 
-def _unit_of(path: str) -> str:
-    return path.rsplit("/", 1)[-1].removesuffix(".parquet")
-
-
 def scan_units(folder: Folder) -> list[Unit]:
     """A unit for each documents file, with the files of the other tables that go with it."""
     units: dict[str, dict[str, str]] = {}
@@ -69,8 +65,8 @@ def scan_units(folder: Folder) -> list[Unit]:
             continue
         for file in read_files(folder.stage(stage), folder.manifests[stage]):
             if file.table in tables:
-                units.setdefault(_unit_of(file.path), {})[file.table] = file.path
-                sizes[_unit_of(file.path)] = sizes.get(_unit_of(file.path), 0) + file.bytes
+                units.setdefault(unit_of(file.path), {})[file.table] = file.path
+                sizes[unit_of(file.path)] = sizes.get(unit_of(file.path), 0) + file.bytes
     return [Unit(key=key, size=sizes[key], body=body) for key, body in sorted(units.items())]
 
 

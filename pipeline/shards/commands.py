@@ -1,14 +1,13 @@
 """``algok shards``: what is in packed shards, where a document is, and whether they are whole."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from algok.errors import AlgokError, InputError
+from algok.errors import InputError
+from algok.pipeline.console import reported
 
 if TYPE_CHECKING:
     from algok.pipeline.shards.folder import PackFolder
@@ -19,14 +18,6 @@ __all__ = ["shards"]
 
 _FOLDER = click.argument("folder", type=click.Path(path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
-
-
-@contextlib.contextmanager
-def _reported() -> Iterator[None]:
-    try:
-        yield
-    except AlgokError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _dump(value: Any) -> None:
@@ -59,7 +50,7 @@ def list_(folder: Path, as_json: bool) -> None:
     """
     from algok.pipeline.shards.folder import open_pack
 
-    with _reported():
+    with reported():
         summary = open_pack(folder).summary()
     if as_json:
         _dump(summary)
@@ -110,7 +101,7 @@ def verify(folder: Path, quick: bool, as_json: bool) -> None:
     """
     from algok.pipeline.shards.folder import open_pack
 
-    with _reported():
+    with reported():
         verdicts = []
         for verdict in open_pack(folder).verify(rows=not quick):
             verdicts.append(verdict)
@@ -158,7 +149,7 @@ def inspect(
 
     if document is not None and url is not None:
         raise click.UsageError("give --document or --url, not both")
-    with _reported():
+    with reported():
         pack = open_pack(folder)
         codec = pack.codec(model)
         if document is None and url is None:

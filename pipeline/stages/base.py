@@ -27,7 +27,7 @@ from algok.pipeline.steps import OnTally, StepResult, run_units
 from algok.transforms.annotate import Kernel, Source
 from algok.transforms.sinks import FileReceipt, Output
 from algok.transforms.storage import delete, is_local, join, remove_leftovers, remove_tree
-from algok.transforms.units import Unit
+from algok.transforms.units import Unit, unit_of
 
 #: Stored bytes of input below which a light step is quicker in one process: it takes less than starting workers.
 SMALL_BYTES = 48_000_000
@@ -42,7 +42,6 @@ __all__ = [
     "package_versions",
     "run_stage",
     "stage_status",
-    "unit_of",
 ]
 
 
@@ -277,8 +276,3 @@ def document_units(context: Context, *, decisions: bool, selection: tuple[str, s
                 inputs.append(edits[unit].checksum)
         units.append(Unit(key=unit, size=file.bytes, body=body, inputs=inputs))
     return units
-
-
-def unit_of(path: str) -> str:
-    """The unit's key in the name of one of its files."""
-    return path.rsplit("/", 1)[-1].removesuffix(".parquet")

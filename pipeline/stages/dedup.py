@@ -26,7 +26,7 @@ from algok.transforms.receipts import read_lines
 from algok.transforms.shuffle import partitions_for
 from algok.transforms.sinks import FileReceipt
 from algok.transforms.storage import join, list_files, remove_tree
-from algok.transforms.units import Unit, write_units
+from algok.transforms.units import Unit, unit_of, write_units
 
 __all__ = ["STORE_FORMAT", "Dedup"]
 
@@ -86,7 +86,7 @@ class Dedup:
         step = digest([self.name, self.format, key])
         own = units[: len(documents)]
         edits = self._edits(context, plan, step, own, options)
-        paths = {_unit_of(f.path): f for f in edits.files}
+        paths = {unit_of(f.path): f for f in edits.files}
         edited = [_with_edits(unit, paths.get(unit.key)) for unit in own]
         source = ClusterRows(folder=plan.folder, first_stored=plan.first_stored)
         result = context.units(self.name, "clusters", step, edited, source, [], cluster_outputs())
@@ -157,7 +157,7 @@ class Dedup:
     def _alarms(
         self, context: Context, plan: Plan, own: list[Unit], result: StepResult, run: Callable[[str, Any], None]
     ) -> list[dict[str, Any]]:
-        clusters = {_unit_of(f.path): f.path for f in result.files}
+        clusters = {unit_of(f.path): f.path for f in result.files}
         share = context.recipe.dedup.alarm_share
         limits = msgspec.structs.replace(ALARM_DOCUMENTS, share=share)
         units = [msgspec.structs.replace(u, body={**u.body, "clusters": clusters.get(u.key)}) for u in own]
@@ -175,10 +175,6 @@ def _curve(options: DedupOptions) -> dict[str, Any]:
     bands, rows = options.bands.bands, options.bands.rows
     wanted = sorted({*(i / 20 for i in range(10, 20)), options.verify.threshold})
     return {"bands": bands, "rows": rows, "recall": [[j, round(recall_at(j, bands, rows), 4)] for j in wanted]}
-
-
-def _unit_of(path: str) -> str:
-    return path.rsplit("/", 1)[-1].removesuffix(".parquet")
 
 
 def _with_edits(unit: Unit, file: FileReceipt | None) -> Unit:
@@ -218,7 +214,7 @@ def _earlier(path: str, options: DedupOptions) -> Manifest:
 
 def _store_units(path: str, manifest: Manifest) -> list[Unit]:
     """The files of a store in the order of their numbers, with the accepted pairs spread over them. A listed file that
-    is missing or has another size raises ``CorruptionError``; damaged pages do so when they are read."""
+    is missing or has another size raises ``StageError``; damaged pages ``CorruptionError`` when they are read."""
     folder = _folder_of(path)
     files = read_files(folder, manifest, "store")
     sizes = {f.path: f.size for f in list_files(join(folder, "store*", "*.parquet"))}
@@ -228,12 +224,13 @@ def _store_units(path: str, manifest: Manifest) -> list[Unit]:
         raise StageError(f"dedup.earlier: {missing[0]} is missing or cut short: restore it or run that crawl again")
     units = []
     for i, file in enumerate(files):
+        pairs = edges[i :: len(files)]
         body = {
             "store": file.path,
             "rows": file.rows,
             "shingles": manifest.details["store"]["shingles"],
-            "edges": [e.path for e in edges[i :: len(files)]],
+            "edges": [e.path for e in pairs],
         }
-        inputs = [file.checksum, *(e.checksum for e in edges[i :: len(files)])]
+        inputs = [file.checksum, *(e.checksum for e in pairs)]
         units.append(Unit(key=f"store-{manifest.key[:8]}-{i:08d}", size=file.bytes, body=body, inputs=inputs))
     return units

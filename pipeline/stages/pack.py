@@ -12,7 +12,7 @@ from algok.errors import LedgerError, RecipeError, StageError
 from algok.pipeline.jobs import run_job
 from algok.pipeline.ledger import from_counts, from_tally
 from algok.pipeline.manifest import require_manifest
-from algok.pipeline.stages.base import Context, Result, digest, document_units, unit_of
+from algok.pipeline.stages.base import Context, Result, digest, document_units
 from algok.pipeline.stages.pack_budget import take_budget
 from algok.pipeline.stages.train_tokenizer import MODEL
 from algok.pipeline.steps import StepResult
@@ -26,7 +26,7 @@ from algok.transforms.shuffle import ShuffleRows, partitions_for
 from algok.transforms.sinks import FileReceipt, merge_counts
 from algok.transforms.sources import DocumentRows
 from algok.transforms.storage import AtomicFile, join, read_bytes, remove_tree
-from algok.transforms.units import ReadUnits, Unit, write_units
+from algok.transforms.units import ReadUnits, Unit, unit_of, write_units
 
 __all__ = ["CHECKSUMS", "Pack"]
 

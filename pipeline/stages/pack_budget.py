@@ -9,7 +9,7 @@ import numpy as np
 from algok.pipeline.exact_budget import FEW, compare, languages_of, meet, targets
 from algok.pipeline.jobs import run_job
 from algok.pipeline.manifest import require_manifest
-from algok.pipeline.stages.base import Context, digest, unit_of
+from algok.pipeline.stages.base import Context, digest
 from algok.pipeline.steps import StepResult
 from algok.transforms.annotate import ReadBatches
 from algok.transforms.pack_budget import (
@@ -24,7 +24,7 @@ from algok.transforms.pack_budget import (
 )
 from algok.transforms.receipts import CollectLines, read_lines
 from algok.transforms.storage import join, remove_tree
-from algok.transforms.units import ReadUnits, Unit, write_units
+from algok.transforms.units import ReadUnits, Unit, unit_of, write_units
 
 __all__ = ["Taken", "take_budget"]
 
