@@ -202,21 +202,24 @@ class TakeWithinBudget(msgspec.Struct, frozen=True, kw_only=True):
 
     def load(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         extra = {bucket: set(rule.extra) for bucket, rule in self.rules.items()}
+        named = pa.array(sorted({bytes.fromhex(d) for pairs in extra.values() for d, _ in pairs}), pa.binary(16))
 
         def take(batch: pa.RecordBatch) -> pa.RecordBatch:
             taken = np.zeros(batch.num_rows, dtype=np.int32)
             if batch.num_rows:
                 rows, copies, places = self.order.places(batch)
                 chosen = np.zeros(len(rows), dtype=bool)
+                ids = batch.column("doc_id")
+                hit = pc.is_in(ids, value_set=named).to_numpy(zero_copy_only=False)
                 for bucket, mask in _buckets(batch):
                     rule = self.rules.get(bucket)
                     if rule is None:
                         continue
                     mine = np.flatnonzero(mask[rows])
                     chosen[mine] = places[mine] < rule.below
-                    if extra[bucket]:
-                        ids = [value.hex() for value in batch.column("doc_id").to_pylist()]
-                        chosen[[i for i in mine if (ids[rows[i]], int(copies[i])) in extra[bucket]]] = True
+                    for i in mine[hit[rows[mine]]].tolist():
+                        if (ids[int(rows[i])].as_py().hex(), int(copies[i])) in extra[bucket]:
+                            chosen[i] = True
                 np.add.at(taken, rows[chosen], 1)
             kept = pa.array(taken > 0)
             made = {
