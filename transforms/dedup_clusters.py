@@ -122,10 +122,6 @@ def _cluster_batch(batch: pa.RecordBatch, known: pa.Table, at: Any, removed: Any
     return pa.RecordBatch.from_arrays(columns, schema=CLUSTERS)
 
 
-def _all(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch
-
-
 def _sums(batch: pa.RecordBatch) -> dict[str, int]:
     kept = pc.and_(batch.column("survivor"), pc.greater(batch.column("cluster_size"), 1))
     return {
@@ -137,4 +133,4 @@ def _sums(batch: pa.RecordBatch) -> dict[str, int]:
 
 def cluster_outputs() -> tuple[Output, ...]:
     """One row of CLUSTERS for each kept document, counted for the ledger."""
-    return (Output(table="clusters", schema=CLUSTERS, select=_all, count=count_rows, sums=_sums, required=True),)
+    return (Output(table="clusters", schema=CLUSTERS, count=count_rows, sums=_sums, required=True),)

@@ -314,10 +314,6 @@ def _edit_batch(batch: pa.RecordBatch, row: I64, start: I64, end: I64, pages: I6
     return pa.RecordBatch.from_arrays(columns, schema=EDITS)
 
 
-def _all(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch
-
-
 def _sums(batch: pa.RecordBatch) -> dict[str, int]:
     """Ranges and bytes by kind; documents with edits (those of one batch are whole)."""
     sizes = pc.subtract(batch.column("end"), batch.column("start"))
@@ -331,4 +327,4 @@ def _sums(batch: pa.RecordBatch) -> dict[str, int]:
 
 def edit_outputs() -> tuple[Output, ...]:
     """All edits of the unit; a unit without any has an empty file."""
-    return (Output(table="edits", schema=EDITS, select=_all, sums=_sums, required=True),)
+    return (Output(table="edits", schema=EDITS, sums=_sums, required=True),)

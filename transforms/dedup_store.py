@@ -146,15 +146,11 @@ class EdgeRows(msgspec.Struct, frozen=True, kw_only=True):
             yield pa.RecordBatch.from_arrays([low, high, batch.column("similarity")], schema=EDGES), 0.5
 
 
-def _all(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch
-
-
 def store_outputs(permutations: int) -> tuple[Output, ...]:
     """Rows of the store of one unit."""
-    return (Output(table="store", schema=store_schema(permutations), select=_all, required=True),)
+    return (Output(table="store", schema=store_schema(permutations), required=True),)
 
 
 def edge_outputs() -> tuple[Output, ...]:
     """Accepted pairs of one file."""
-    return (Output(table="store_edges", schema=EDGES, select=_all, required=True),)
+    return (Output(table="store_edges", schema=EDGES, required=True),)

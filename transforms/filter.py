@@ -38,8 +38,4 @@ class DecisionSource(msgspec.Struct, frozen=True, kw_only=True):
 
 def filter_outputs() -> tuple[Output, ...]:
     """One decision for every document."""
-    return (Output(table="decisions", schema=DECISIONS, select=_all, count=count_rows, required=True),)
-
-
-def _all(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch
+    return (Output(table="decisions", schema=DECISIONS, count=count_rows, required=True),)

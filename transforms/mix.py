@@ -115,10 +115,6 @@ class ChooseCopies(msgspec.Struct, frozen=True, kw_only=True):
         return pa.RecordBatch.from_arrays(columns, schema=MIXTURE)
 
 
-def _all(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch
-
-
 def mix_outputs() -> tuple[Output, ...]:
     """One row for every survivor of the unit."""
-    return (Output(table="mixture", schema=MIXTURE, select=_all, count=count_rows, required=True),)
+    return (Output(table="mixture", schema=MIXTURE, count=count_rows, required=True),)

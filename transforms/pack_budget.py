@@ -233,10 +233,6 @@ class TakeWithinBudget(msgspec.Struct, frozen=True, kw_only=True):
         return take
 
 
-def _all(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch
-
-
 def _sums(batch: pa.RecordBatch) -> dict[str, int]:
     """Tokens that go into the shards by bucket (``language/source``), copies included; and copies in all."""
     copies = batch.column("copies").cast(pa.int64())
@@ -250,4 +246,4 @@ def _sums(batch: pa.RecordBatch) -> dict[str, int]:
 
 def packed_outputs() -> tuple[Output, ...]:
     """One row for every document of the mixture."""
-    return (Output(table="packed", schema=PACKED, select=_all, count=count_rows, sums=_sums, required=True),)
+    return (Output(table="packed", schema=PACKED, count=count_rows, sums=_sums, required=True),)

@@ -53,18 +53,23 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     sums: dict[str, int] = {}
 
 
+def every_row(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch as it is."""
+    return batch
+
+
 class Output(msgspec.Struct, frozen=True, kw_only=True):
     """One table that a unit is written to, as ``<folder>/<table>/<unit>.parquet``.
 
-    ``select`` takes the rows and columns for this table from a batch; ``count`` gives its ledger lines, ``sums``
-    other numbers to add up. An output
-    without a table name is counted and not written; one that is not ``required`` has no file where it has no rows.
-    The last output must be required: its file, renamed last, says that the unit is done.
+    ``select`` takes the rows and columns for this table from a batch (by default all); ``count`` gives its ledger
+    lines, ``sums`` other numbers to add up. An output without a table name is counted and not written; one that is not
+    ``required`` has no file where it has no rows. The last output must be required: its file, renamed last, says that
+    the unit is done.
     """
 
     table: str
     schema: pa.Schema
-    select: Callable[[pa.RecordBatch], pa.RecordBatch]
+    select: Callable[[pa.RecordBatch], pa.RecordBatch] = every_row
     count: Callable[[pa.RecordBatch], list[Count]] | None = None
     sums: Callable[[pa.RecordBatch], dict[str, int]] | None = None
     required: bool = False
