@@ -3,7 +3,9 @@
 1. The sample is bounded by bytes and cut into lines: no piece may cross a line break.
 2. SentencePiece's BPE trainer proposes ``prune_from`` pieces (``candidates``).
 3. Those that save the fewest tokens are dropped, in rounds, until ``vocab_size`` is reached (``prune``).
-4. The model is a SentencePiece unigram model whose scores make its Viterbi search take the fewest pieces, and among
+4. Frequent neighbours in the segmentation are joined to new candidates (``joins``), and the least worthy of all dropped
+   again, ``join_rounds`` times.
+5. The model is a SentencePiece unigram model whose scores make its Viterbi search take the fewest pieces, and among
    equally few the more frequent ones (``model``).
 
 The outcome depends on the documents, the options and the versions of sentencepiece and algok, not on the documents'
@@ -24,6 +26,7 @@ import numpy.typing as npt
 
 from algok.errors import InputError, RecipeError, StageError
 from algok.tokenizer.candidates import bpe_pieces
+from algok.tokenizer.joins import joins
 from algok.tokenizer.model import BYTE, CONTROL, COST_UNIT, NORMAL, SPACE, UNKNOWN, Vocabulary
 from algok.tokenizer.prune import Lines, worth
 from algok.tokenizer.sample import Sample, SampleFile, spool
@@ -58,6 +61,10 @@ _BREAKS = ("\n", "\n\n", "\n\n\n", "\n\n\n\n", "\r", "\r\n", "\r\n\r\n")
 
 _LONG_NUMBER = re.compile(r"\d{4}")
 
+#: Share of the pieces kept in a round of pruning, and in one after joins; share of the vocabulary that a round of joins
+#: proposes. Three rounds of joins, or twice as many of them, change only the second digit of what is saved.
+_KEEP, _JOINED_KEEP, _JOINED = 0.85, 0.92, 0.2
+
 #: U+2581 is SentencePiece's space, NUL ends its trainer's line: neither may reach it inside a line.
 _CUT = re.compile(rb"[\r\n\x00]+|\xe2\x96\x81|\xf3\xb0\x80\x89")
 
@@ -75,9 +82,9 @@ class TrainOptions:
     ``character_coverage``: share of the sample's characters that get a piece; others are spelt in bytes (0.9995 is
     SentencePiece's advice for rich scripts; 1.0 gained nothing for Korean and cost Japanese 20 per cent).
     ``special_tokens`` and ``reserved_tokens``: control pieces, by name and a number of free ones. ``max_piece_chars``:
-    longest piece. ``max_sample_bytes``: text trained on, UTF-8; more is sampled down by hash. ``max_line_bytes``:
-    longer lines are cut for training. ``frequency_weight``: how far a piece's frequency counts beside the number of
-    pieces, in 1/64 piece per nat. ``allow_smaller``: a sample too small for ``vocab_size`` gives a smaller vocabulary
+    longest piece. ``join_rounds``: rounds of joining neighbours to new candidates. ``max_sample_bytes``: text trained
+    on, UTF-8; more is sampled down by hash. ``max_line_bytes``: longer lines are cut for training.
+    ``frequency_weight``: how far a piece's frequency counts beside the number of pieces, in 1/64 piece per nat. ``allow_smaller``: a sample too small for ``vocab_size`` gives a smaller vocabulary
     instead of a StageError. ``threads``: of the trainer; does not change the result.
 
     Raises RecipeError that names the option and the value.
@@ -91,6 +98,7 @@ class TrainOptions:
     special_tokens: tuple[str, ...] = DEFAULT_SPECIAL_TOKENS
     reserved_tokens: int = 32
     max_piece_chars: int = 24
+    join_rounds: int = 2
     max_sample_bytes: int = 100_000_000
     max_line_bytes: int = 16_384
     frequency_weight: float = 1.0
@@ -110,6 +118,7 @@ class TrainOptions:
             "character_coverage": (0.9 <= self.character_coverage <= 1.0, "must lie in 0.9..1"),
             "reserved_tokens": (0 <= self.reserved_tokens <= 10_000, "must lie in 0..10000"),
             "max_piece_chars": (1 <= self.max_piece_chars <= 256, "must lie in 1..256"),
+            "join_rounds": (0 <= self.join_rounds <= 100, "must lie in 0..100"),
             "max_sample_bytes": (self.max_sample_bytes >= 1_000, "must be at least 1000"),
             # SentencePiece's trainer keeps positions within a line in 16 bits.
             "max_line_bytes": (64 <= self.max_line_bytes <= 65_000, "must lie in 64..65000"),
@@ -262,10 +271,10 @@ def choose(
         )
     is_fixed = np.zeros(len(surfaces), np.bool_)
     is_fixed[: len(fixed)] = True
-    kept, uses = worth(surfaces, is_fixed, room, _plain_trie, lines, progress=lambda share: tell("prune", share))
+    surfaces, uses = _search(surfaces, is_fixed, room, lines, options, taken, tell)
     # Frequent pieces first, as readers of vocabularies expect; ties in the order of training.
-    order = np.lexsort((kept, -uses))
-    chosen, uses = [surfaces[i].decode("utf-8").replace(" ", SPACE) for i in kept[order]], uses[order]
+    order = np.argsort(-uses, kind="stable")
+    chosen, uses = [surfaces[i].decode("utf-8").replace(" ", SPACE) for i in order], uses[order]
     costs = COST_UNIT + _frequency_costs(uses, options.frequency_weight)
     number = np.array([p.isascii() and p.isdigit() for p in chosen])
     if options.digits == "triples":
@@ -289,12 +298,56 @@ def _frequency_costs(uses: npt.NDArray[np.int64], weight: float) -> npt.NDArray[
     return costs
 
 
-def _plain_trie(surfaces: list[bytes]) -> Trie:
-    """A trie in which every piece costs one; ids are the positions in ``surfaces``."""
+def _search(
+    surfaces: list[bytes],
+    fixed: npt.NDArray[np.bool_],
+    room: int,
+    lines: Lines,
+    options: TrainOptions,
+    taken: set[str],
+    tell: Progress,
+) -> tuple[list[bytes], npt.NDArray[np.int64]]:
+    """``room`` of the ``surfaces``, or of what joins add to them, and their uses: pruned, extended and pruned again."""
+    steps = options.join_rounds + 1
+    uses = np.zeros(0, np.int64)
+    for step in range(steps):
+        if step:
+            # The tie rule of the final model, so that the pairs are those that it will meet.
+            trie = _trie(surfaces, _frequency_costs(uses, options.frequency_weight))
+            new = joins(surfaces, trie, lines, int(_JOINED * room), _join_rule(options, taken))
+            surfaces, fixed = surfaces + new, np.concatenate([fixed, np.zeros(len(new), np.bool_)])
+        kept, uses = worth(
+            surfaces, fixed, room, _trie, lines, keep=_JOINED_KEEP if step else _KEEP,
+            progress=lambda share, step=step: tell("prune", (step + share) / steps),
+        )  # fmt: skip
+        surfaces, fixed = [surfaces[i] for i in kept], fixed[kept]
+    return surfaces, uses
+
+
+def _join_rule(options: TrainOptions, taken: set[str]) -> Callable[[bytes], bool]:
+    """Whether two pieces may become one: the rules that the trainer's candidates keep."""
+
+    def allowed(surface: bytes) -> bool:
+        piece = surface.decode("utf-8")
+        if len(piece) > options.max_piece_chars or "\n" in piece or "\r" in piece or piece.replace(" ", SPACE) in taken:
+            return False
+        if options.digits == "joined" and _LONG_NUMBER.search(piece):
+            return False
+        if options.digits in ("triples", "single") and any(map(str.isdigit, piece)):
+            return False
+        return options.superwords or " " not in piece[1:]
+
+    return allowed
+
+
+def _trie(surfaces: list[bytes], extra: npt.NDArray[np.int32] | None = None) -> Trie:
+    """A trie in which every piece costs one, and ``extra``; ids are the positions in ``surfaces``."""
     pieces = [s.decode("utf-8").replace(" ", SPACE) for s in surfaces]
     byte_pieces = [f"<0x{b:02X}>" for b in range(256)]
     types = np.array([NORMAL] * len(pieces) + [BYTE] * 256, np.uint8)
     costs = np.full(len(types), COST_UNIT, np.int32)
+    if extra is not None:
+        costs[: len(extra)] += extra
     return build_trie(Vocabulary(pieces=(*pieces, *byte_pieces), costs=costs, types=types))
 
 
