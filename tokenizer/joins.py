@@ -33,7 +33,7 @@ def joins(
     for part in _parts(lines, chunk):
         here = _count(part, trie, len(surfaces))
         pairs, counts = _add(np.concatenate([pairs, here[0]]), np.concatenate([counts, here[1]]))
-    known, found = set(surfaces), dict.fromkeys(())
+    known, found = set(surfaces), dict[bytes, None]()
     for index in np.argsort(-counts, kind="stable").tolist():
         if len(found) >= count:
             break

@@ -18,6 +18,7 @@ import tempfile
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -84,8 +85,9 @@ class TrainOptions:
     ``special_tokens`` and ``reserved_tokens``: control pieces, by name and a number of free ones. ``max_piece_chars``:
     longest piece. ``join_rounds``: rounds of joining neighbours to new candidates. ``max_sample_bytes``: text trained
     on, UTF-8; more is sampled down by hash. ``max_line_bytes``: longer lines are cut for training.
-    ``frequency_weight``: how far a piece's frequency counts beside the number of pieces, in 1/64 piece per nat. ``allow_smaller``: a sample too small for ``vocab_size`` gives a smaller vocabulary
-    instead of a StageError. ``threads``: of the trainer; does not change the result.
+    ``frequency_weight``: how far a piece's frequency counts beside the number of pieces, in 1/64 piece per nat.
+    ``allow_smaller``: a sample too small for ``vocab_size`` gives a smaller vocabulary instead of a StageError.
+    ``threads``: of the trainer; does not change the result.
 
     Raises RecipeError that names the option and the value.
     """
@@ -316,12 +318,14 @@ def _search(
             trie = _trie(surfaces, _frequency_costs(uses, options.frequency_weight))
             new = joins(surfaces, trie, lines, int(_JOINED * room), _join_rule(options, taken))
             surfaces, fixed = surfaces + new, np.concatenate([fixed, np.zeros(len(new), np.bool_)])
-        kept, uses = worth(
-            surfaces, fixed, room, _trie, lines, keep=_JOINED_KEEP if step else _KEEP,
-            progress=lambda share, step=step: tell("prune", (step + share) / steps),
-        )  # fmt: skip
+        told = partial(_tell_part, tell, step, steps)
+        kept, uses = worth(surfaces, fixed, room, _trie, lines, keep=_JOINED_KEEP if step else _KEEP, progress=told)
         surfaces, fixed = [surfaces[i] for i in kept], fixed[kept]
     return surfaces, uses
+
+
+def _tell_part(tell: Progress, step: int, steps: int, share: float) -> None:
+    tell("prune", (step + share) / steps)
 
 
 def _join_rule(options: TrainOptions, taken: set[str]) -> Callable[[bytes], bool]:
