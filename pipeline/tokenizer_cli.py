@@ -43,10 +43,16 @@ def tokenizer() -> None:
 @click.option("--digits", type=click.Choice(["joined", "triples", "single", "free"]), default="joined",
               show_default=True, help="How numbers are cut; docs/tokenizer.md says what each costs.")  # fmt: skip
 @click.option("--superwords/--no-superwords", default=True, show_default=True, help="Pieces may cross spaces.")
-@click.option("--share", "shares", multiple=True, metavar="BUCKET=SHARE", help="Share of the bucket; else as it comes.")
+@click.option(
+    "--share",
+    "shares",
+    multiple=True,
+    metavar="BUCKET=SHARE",
+    help="Share of the bucket; else shares for Korean-first if the buckets are among ko, en, code, ja, zh.",
+)
 @click.option("--weight", "weights", multiple=True, metavar="SOURCE=WEIGHT",
-              help="Of a source, by file name without endings, beside the others (1) of its bucket.")  # fmt: skip
-@click.option("--sample-mb", type=float, default=64.0, show_default=True, help="Text to train on, in 10^6 bytes.")
+              help="Multiplies the part of a source in its bucket, by file name without endings.")  # fmt: skip
+@click.option("--sample-mb", type=float, default=90.0, show_default=True, help="Text to train on, in 10^6 bytes.")
 @click.option("--allow-smaller", is_flag=True, help="Too little text gives fewer pieces instead of an error.")
 @click.option("--threads", type=click.IntRange(1, 512), default=1, show_default=True, help="Of the trainer.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sample.")
@@ -64,12 +70,11 @@ def train(
 
     \b
     Example:
-      algok tokenizer train ko=text/ko en=text/en code=text/code --out work/tok \\
-          --share ko=0.75 --share en=0.15 --share code=0.1
+      algok tokenizer train ko=text/ko en=text/en code=text/code ja=text/ja zh=text/zh --out work/tok
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from algok.tokenizer.sample import files_sample
+    from algok.tokenizer.sample import default_shares, files_sample
     from algok.tokenizer.train import TrainOptions
     from algok.tokenizer.train import train as run
 
@@ -80,7 +85,9 @@ def train(
         heavy = _numbers(weights, "--weight", 1e6)
         most = int(sample_mb * 1_000_000)
         options = TrainOptions(**given, max_sample_bytes=max(1_000, most + most // 4))
-        documents = files_sample(_named(texts, "texts"), wanted, max_bytes=most, seed=options.seed, weights=heavy)
+        named = _named(texts, "texts")
+        wanted = wanted or default_shares((bucket for bucket, _ in named), options.vocab_size)
+        documents = files_sample(named, wanted, max_bytes=most, seed=options.seed, weights=heavy)
         columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
         with Progress(*columns, TimeElapsedColumn(), console=terminal(), disable=quiet) as progress:
             task = progress.add_task("sample", total=1.0)
@@ -90,6 +97,8 @@ def train(
 
             trained = run(documents, out, options, tell)
     click.echo(f"{trained.pieces:,} pieces, SHA-256 {trained.sha256}\n{'model:':<12}{trained.model}")
+    if wanted:
+        click.echo(f"{'shares:':<12}" + ", ".join(f"{name} {share:.3f}" for name, share in sorted(wanted.items())))
 
 
 def _numbers(values: tuple[str, ...], option: str, most: float) -> dict[str, float]:

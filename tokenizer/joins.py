@@ -6,6 +6,7 @@ often they meet; within a document meetings count by their square root, as uses 
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,12 +51,13 @@ def _parts(lines: Lines, chunk: int) -> Iterator[Lines]:
     while begin < count:
         end = max(begin + 1, int(np.searchsorted(lines.offsets, lines.offsets[begin] + chunk, side="right")) - 1)
         end = int(np.searchsorted(lines.owners, lines.owners[min(end, count) - 1], side="right"))
-        yield Lines(data=lines.data, offsets=lines.offsets[begin : end + 1], owners=lines.owners[begin:end])
+        yield replace(lines, offsets=lines.offsets[begin : end + 1], owners=lines.owners[begin:end])
         begin = end
 
 
 def _count(lines: Lines, trie: Trie, size: int) -> Counts:
-    """(pairs as first * size + second, ascending; the sums over documents of the square roots of their numbers)."""
+    """(pairs as first * size + second, ascending; their counts: the square root of their number in a document, times
+    the document's weight, summed)."""
     ids, ends = encode_rows(lines.data, lines.offsets, trie.nodes, trie.values, trie.byte_ids, trie.unknown_cost, -1)
     if len(ids) < 2:
         return np.zeros(0, np.int64), np.zeros(0, np.float64)
@@ -69,7 +71,7 @@ def _count(lines: Lines, trie: Trie, size: int) -> Counts:
     pairs, owners = pairs[order], owners[order]
     starts = np.flatnonzero(np.concatenate([[True], (np.diff(pairs) != 0) | (np.diff(owners) != 0)])[: len(pairs)])
     numbers = np.diff(np.append(starts, len(pairs)))
-    return _add(pairs[starts], np.sqrt(numbers))
+    return _add(pairs[starts], lines.weights[owners[starts]] * np.sqrt(numbers))
 
 
 def _add(pairs: npt.NDArray[np.int64], counts: npt.NDArray[np.float64]) -> Counts:

@@ -21,11 +21,13 @@ __all__ = ["Lines", "worth"]
 
 @dataclass(frozen=True, kw_only=True)
 class Lines:
-    """Training text: line i is ``data[offsets[i]:offsets[i + 1]]``, of document ``owners[i]`` (ascending)."""
+    """Training text: line i is ``data[offsets[i]:offsets[i + 1]]``, of document ``owners[i]`` (ascending).
+    ``weights``: of the documents, how much their uses count."""
 
     data: Bytes
     offsets: npt.NDArray[np.int64]
     owners: Ints
+    weights: npt.NDArray[np.float64]
 
 
 def worth(
@@ -49,7 +51,10 @@ def worth(
         trie = trie_of(current)
         counts = np.zeros(len(alive), np.int64)
         damped = np.zeros(len(alive), np.float64)
-        count_uses(lines.data, lines.offsets, lines.owners, trie.nodes, trie.values, trie.unknown_cost, counts, damped)
+        count_uses(
+            lines.data, lines.offsets, lines.owners, lines.weights, trie.nodes, trie.values, trie.unknown_cost,
+            counts, damped,
+        )  # fmt: skip
         if progress is not None:
             progress(min(1.0, (start - len(alive)) / max(1, start - target)))
         if len(alive) <= target:

@@ -294,6 +294,7 @@ def count_uses(
     data: Bytes,
     offsets: npt.NDArray[np.int64],
     owners: Ints,
+    weights: npt.NDArray[np.float64],
     nodes: Nodes,
     values: npt.NDArray[np.int64],
     unknown_cost: int,
@@ -301,7 +302,8 @@ def count_uses(
     damped: npt.NDArray[np.float64],
 ) -> None:
     """Add to ``counts`` (by id) how often each piece is used in the lines ``data[offsets[i]:offsets[i + 1]]``, and to
-    ``damped`` the square roots of its uses in each document. ``owners``: document of each line, ascending."""
+    ``damped`` the square roots of its uses in each document, times the document's weight. ``owners``: document of each
+    line, ascending; ``weights``: by document."""
     room = 1024
     best, step = np.empty(room + 1, np.int64), np.empty(room + 1, np.int64)
     here = np.zeros(len(counts), np.int64)
@@ -328,7 +330,7 @@ def count_uses(
             for kind in range(kinds):
                 found = seen[kind]
                 counts[found] += here[found]
-                damped[found] += np.sqrt(here[found])
+                damped[found] += weights[owners[line]] * np.sqrt(here[found])
                 here[found] = 0
             kinds = 0
 

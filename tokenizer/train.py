@@ -241,7 +241,12 @@ def write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> Lines:
         raise InputError("the tokenizer's training sample has no text beside line breaks")
     offsets = np.zeros(len(parts) + 1, np.int64)
     np.cumsum([len(p) for p in parts], out=offsets[1:])
-    return Lines(data=np.frombuffer(b"".join(parts), np.uint8), offsets=offsets, owners=np.frombuffer(owners, np.int32))
+    return Lines(
+        data=np.frombuffer(b"".join(parts), np.uint8),
+        offsets=offsets,
+        owners=np.frombuffer(owners, np.int32),
+        weights=spooled.weights,
+    )
 
 
 def choose(

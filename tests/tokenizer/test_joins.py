@@ -18,13 +18,14 @@ from algok.tokenizer.train import TrainOptions, _trie, train
 PIECES = [b"a", b"b", b"c", b" ", b"ab", b"bc", "가".encode(), "가나".encode(), "나".encode()]
 
 
-def lines_of(documents: list[list[str]]) -> Lines:
+def lines_of(documents: list[list[str]], weights: list[float] | None = None) -> Lines:
     parts = [line.encode() for document in documents for line in document]
     owners = [number for number, document in enumerate(documents) for _ in document]
     return Lines(
         data=np.frombuffer(b"".join(parts), np.uint8),
         offsets=np.cumsum([0, *map(len, parts)]).astype(np.int64),
         owners=np.array(owners, np.int32),
+        weights=np.array(weights or [1.0] * len(documents)),
     )
 
 
@@ -47,19 +48,20 @@ def test_equal_to_a_plain_count_whatever_the_chunks() -> None:
         ["".join(rng.choices("abc 가나", k=rng.randint(1, 30))) for _ in range(rng.randint(1, 4))] for _ in range(60)
     ]
     counts: Counter[tuple[int, int]] = Counter()
-    for document in documents:
+    weights = [rng.choice([0.5, 1.0, 2.0]) for _ in documents]
+    for document, weight in zip(documents, weights, strict=True):
         here: Counter[tuple[int, int]] = Counter()
         for line in document:
             cut = [PIECES.index(piece) for piece in fewest(line.encode())]
             here.update(pairwise(cut))
         for pair, number in here.items():
-            counts[pair] += math.sqrt(number)  # type: ignore[assignment]
+            counts[pair] += weight * math.sqrt(number)  # type: ignore[assignment]
     wanted: dict[bytes, float] = {}
     for (first, second), number in sorted(counts.items(), key=lambda item: (-round(item[1], 9), item[0])):
         piece = PIECES[first] + PIECES[second]
         if piece not in PIECES and b"  " not in piece:
             wanted.setdefault(piece, number)
-    lines = lines_of(documents)
+    lines = lines_of(documents, weights)
     trie = _trie(PIECES)
     for chunk in (1, 200, 10**9):
         got = joins(PIECES, trie, lines, 1000, lambda piece: b"  " not in piece, chunk)

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import random
+import string
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +13,7 @@ import pytest
 import zstandard
 
 from algok.errors import InputError
-from algok.tokenizer.sample import files_sample
+from algok.tokenizer.sample import default_shares, files_sample
 from algok.tokenizer.texts import read_parallel, read_texts, text_files
 
 TEXTS = ["가 나\r\n다", "b\tc\n", "\u2028 한국어"]
@@ -77,40 +80,75 @@ def _write(path: Path, prefix: str, count: int) -> None:
     path.write_text("".join(json.dumps({"text": f"{prefix} {i:06d}"}) + "\n" for i in range(count)))
 
 
+def _random(path: Path, name: str, count: int) -> None:
+    """Texts of 100 bytes that do not compress well, whatever their number."""
+    rng = random.Random(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    texts = (name + "".join(rng.choices(string.ascii_letters + string.digits, k=100 - len(name))) for _ in range(count))
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
+
+
 def test_shares_and_sources_are_balanced(tmp_path: Path) -> None:
-    _write(tmp_path / "ko/huge.jsonl", "huge0", 20_000)
-    _write(tmp_path / "ko/large.jsonl", "large", 8_000)
-    _write(tmp_path / "ko/small.jsonl", "small", 500)
-    _write(tmp_path / "en/one.jsonl", "one00", 10_000)
+    _random(tmp_path / "ko/huge.jsonl", "huge-", 40_000)
+    _random(tmp_path / "ko/large.jsonl", "large-", 10_000)
+    _random(tmp_path / "ko/small.jsonl", "small-", 400)
+    _random(tmp_path / "en/one.jsonl", "one-", 10_000)
     named = [("ko", tmp_path / "ko"), ("en", tmp_path / "en")]
     shares = {"ko": 0.75, "en": 0.25}
-    size = len("huge0 000000")
-    taken = list(files_sample(named, shares, max_bytes=8_000 * size, seed=1))
-    by_source = {name: sum(s.text.startswith(name) for s in taken) for name in ("huge0", "large", "small", "one00")}
-    # Korean has 6,000 texts' worth: all 500 small ones, and the rest in equal parts.
-    assert by_source["small"] == 500
-    assert by_source["huge0"] == pytest.approx(2_750, rel=0.06)
-    assert by_source["large"] == pytest.approx(2_750, rel=0.06)
-    assert by_source["one00"] == pytest.approx(2_000, rel=0.06)
+    taken = list(files_sample(named, shares, max_bytes=12_800 * 100, seed=1))
+    by_source = Counter(s.text.split("-")[0] for s in taken)
+    # Korean has 9,600 texts' worth: as the square roots 200 : 100 : 20. Small's part of 600 is more than it has.
+    assert by_source["huge"] == pytest.approx(6_000, rel=0.06)
+    assert by_source["large"] == pytest.approx(3_000, rel=0.06)
+    assert by_source["small"] == 400
+    assert by_source["one"] == pytest.approx(3_200, rel=0.06)
     assert {s.bucket for s in taken if s.text.startswith("one")} == {"en"}
-    again = list(files_sample(named, shares, max_bytes=8_000 * size, seed=1))
-    assert again == taken
-    assert list(files_sample(named, shares, max_bytes=8_000 * size, seed=2)) != taken
+    for sample in taken:
+        assert sample.weight == (pytest.approx(1.5, rel=0.05) if sample.text.startswith("small") else 1.0)
+    assert list(files_sample(named, shares, max_bytes=12_800 * 100, seed=1)) == taken
+    assert list(files_sample(named, shares, max_bytes=12_800 * 100, seed=2)) != taken
+
+
+def test_a_document_counts_at_most_twice(tmp_path: Path) -> None:
+    _random(tmp_path / "ko/a.jsonl", "a-", 50)
+    taken = list(files_sample([("ko", tmp_path / "ko")], {"ko": 1.0}, max_bytes=10**6, seed=1))
+    assert [s.weight for s in taken] == [2.0] * 50
+
+
+def test_sources_that_repeat_themselves_get_less(tmp_path: Path) -> None:
+    _random(tmp_path / "ko/rich.jsonl", "rich-", 5_000)
+    lines = [json.dumps({"text": f"template {i:091d}"}) + "\n" for i in range(5_000)]
+    (tmp_path / "ko/poor.jsonl").write_text("".join(lines), "utf-8")
+    taken = list(files_sample([("ko", tmp_path / "ko")], {}, max_bytes=3_000 * 100, seed=1))
+    by_source = Counter(s.text[:4] for s in taken)
+    assert by_source["rich"] > 2_800
+    assert by_source["temp"] < 100
+    # The order of the texts does not matter.
+    (tmp_path / "ko/poor.jsonl").write_text("".join(lines[::-1]), "utf-8")
+    again = list(files_sample([("ko", tmp_path / "ko")], {}, max_bytes=3_000 * 100, seed=1))
+    assert sorted(again) == sorted(taken)
 
 
 def test_weights_of_sources(tmp_path: Path) -> None:
-    _write(tmp_path / "ko/huge.jsonl", "huge0", 20_000)
-    _write(tmp_path / "ko/large.jsonl", "large", 20_000)
-    _write(tmp_path / "ko/small.jsonl", "small", 100)
+    for name in ("a", "b", "c"):
+        _random(tmp_path / f"ko/{name}.jsonl", f"{name}-", 20_000)
     named = [("ko", tmp_path / "ko")]
-    size = len("huge0 000000")
-    taken = list(files_sample(named, {}, max_bytes=8_100 * size, seed=1, weights={"huge": 3.0}))
-    by_source = {name: sum(s.text.startswith(name) for s in taken) for name in ("huge0", "large", "small")}
-    assert by_source["small"] == 100
-    assert by_source["huge0"] == pytest.approx(6_000, rel=0.06)
-    assert by_source["large"] == pytest.approx(2_000, rel=0.06)
+    taken = list(files_sample(named, {}, max_bytes=10_000 * 100, seed=1, weights={"a": 3.0}))
+    by_source = Counter(s.text[0] for s in taken)
+    assert by_source["a"] == pytest.approx(6_000, rel=0.06)
+    assert by_source["b"] == pytest.approx(2_000, rel=0.06)
     with pytest.raises(InputError, match="no source has the name of a weight: none"):
         list(files_sample(named, {}, max_bytes=100, seed=1, weights={"none": 1.0}))
+
+
+def test_default_shares() -> None:
+    shares = default_shares(["ko", "en", "code", "ja", "zh", "ko"], 102_400)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["ko"] > 0.75
+    assert default_shares(["ko", "en"], 204_800)["en"] == pytest.approx(shares["en"] / 2)
+    assert default_shares(["ko"], 102_400) == {"ko": 1.0}
+    assert default_shares(["en", "code"], 102_400) == {}
+    assert default_shares(["ko", "de"], 102_400) == {}
 
 
 def test_shares_must_name_the_buckets(tmp_path: Path) -> None:
