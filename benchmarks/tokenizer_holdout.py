@@ -3,12 +3,17 @@
     python benchmarks/tokenizer_holdout.py ../shared/data work/holdout
 
 writes ``train/<language>/<source>.jsonl`` and ``held/<language>/<domain>.jsonl``. A source is on one side only, whole:
-no site, data set or repository is split. ``--fold second`` holds out the law columns and the reviews instead, which the
-first fold needs to learn Korean from; docs/tokenizer.md reports both. Then:
+no site, data set or repository is split. Folds:
+
+- ``first``: learns Korean from six sources, holds out all others.
+- ``second``: holds out two of the six, the law columns and the reviews, and nothing else.
+- ``third-1``, ``third-2``, ``third-3``: hold out a third of the Korean domains, law and reviews among them, and learn
+  from all the others too. Documentation and what is not Korean is held out as in the first.
+
+Then:
 
     algok tokenizer train ko=work/holdout/train/ko en=work/holdout/train/en code=work/holdout/train/code \\
-        ja=work/holdout/train/ja zh=work/holdout/train/zh --out work/tok --share ko=0.75 --share en=0.12 \\
-        --share code=0.06 --share ja=0.03 --share zh=0.04
+        ja=work/holdout/train/ja zh=work/holdout/train/zh --out work/tok
     algok tokenizer evaluate work/tok/tokenizer.model --out work/evaluation --max-mb 0.8 \\
         --ranks o200k_base=../shared/data/models/o200k_base.tiktoken \\
         $(for f in work/holdout/held/*/*.jsonl; do n=${f#work/holdout/held/}; echo --domain ${n%.jsonl}=$f; done)
@@ -45,7 +50,18 @@ TRAIN = {"ko_news": "ko/news", "ko_docs": "ko/dotnet", "ko_review": "ko/reviews"
          "en_gen": "en/general", "en_kernel": "en/kernel", "en_pod": "en/pod", "code": "code/code", "ja": "ja/help",
          "zh": "zh/help"}  # fmt: skip
 #: Sites of the mini crawl (gold text) that are held out; the others train.
-HELD_SITES = {"cclfree/pororo": "ko/blogteaser", "HomoEfficio/homoefficio.github.io": "ko/techblog"}
+#: The splogs of one owner share their templates, so they are on one side.
+HELD_SITES = {
+    "cclfree/pororo": "ko/blogteaser",
+    "cclfree/poli": "ko/blogteaser",
+    "HomoEfficio/homoefficio.github.io": "ko/techblog",
+}
+#: Korean domains that each of the folds of a third holds out.
+THIRDS = {
+    "third-1": ("petitions", "qa", "inference-kornli", "techwiki", "law"),
+    "third-2": ("wiki", "chat", "news", "inference-klue", "techblog"),
+    "third-3": ("magazine", "community", "blogteaser", "reviews"),
+}
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -115,6 +131,13 @@ def sets(shared: Path, fold: str) -> tuple[dict[str, list[str]], dict[str, list[
     held.update(installed_code())
     if fold == "second":
         held = {label: train.pop(label) for label in ("ko/law", "ko/reviews")}
+    elif fold in THIRDS:
+        out = {f"ko/{name}" for name in THIRDS[fold]} | {label for label in held if not label.startswith("ko/")}
+        out |= {label for label in held if label.startswith("ko/docs-")}
+        # The training set of news and the held-out one have the same label.
+        both = {label: texts for label, texts in held.items() if label not in out}
+        train.update({f"{label}-more" if label in train else label: texts for label, texts in both.items()})
+        held = {label: held[label] if label in held else train.pop(label) for label in sorted(out)}
     return train, held
 
 
@@ -134,7 +157,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=Path, help="the folder of shared data")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--fold", choices=("first", "second"), default="first")
+    parser.add_argument("--fold", choices=("first", "second", *THIRDS), default="first")
     given = parser.parse_args(None if arguments is None else list(arguments))
     train, held = sets(given.shared, given.fold)
     write(given.out / "train", train)

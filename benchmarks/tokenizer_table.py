@@ -5,8 +5,8 @@
         --row 102400 --row 128000 --row 102400:plain
 
 A row is SIZE, SIZE:plain (no superwords), SIZE:triples or SIZE:single (digits). Each is what `algok tokenizer train`
-with the same options trains; rows that differ in size only share one run of the candidate trainer (``--candidates``).
-Models and evaluations are kept in the second folder, so a row that is there is not trained again.
+with the same options trains, its defaults where the row says nothing. Models, candidates and evaluations are kept in
+the second folder, so a row that is there is not trained again.
 """
 
 import argparse
@@ -18,23 +18,18 @@ from statistics import fmean
 
 from algok.tokenizer.codec import Codec
 from algok.tokenizer.evaluate import evaluate
-from algok.tokenizer.sample import files_sample, spool
+from algok.tokenizer.sample import default_shares, files_sample, spool
 from algok.tokenizer.texts import read_texts
 from algok.tokenizer.train import TrainOptions, choose, propose, write_lines
 
-SHARES = {"ko": 0.785, "en": 0.13, "code": 0.04, "ja": 0.017, "zh": 0.028}
-#: .NET's documentation is machine-translated and repeats itself; news has the widest vocabulary. General English and
-#: documentation are closer to what is read than manual pages.
-WEIGHTS = {"news": 2.0, "dotnet": 0.6, "kernel": 0.3, "pod": 0.3, "general": 1.5}
+LANGUAGES = ("ko", "en", "code", "ja", "zh")
 
 
-def options_of(row: str, candidates: int) -> TrainOptions:
+def options_of(row: str, candidates: int | None) -> TrainOptions:
     """Training options of a row's name."""
     size, _, rule = row.partition(":")
     digits = rule if rule in ("triples", "single") else "joined"
-    return TrainOptions(
-        vocab_size=int(size), prune_from=candidates, superwords=rule != "plain", digits=digits, threads=2
-    )
+    return TrainOptions(vocab_size=int(size), prune_from=candidates, superwords=rule != "plain", digits=digits)
 
 
 def trained(row: str, holdout: Path, out: Path, given: argparse.Namespace) -> Path:
@@ -44,12 +39,13 @@ def trained(row: str, holdout: Path, out: Path, given: argparse.Namespace) -> Pa
         return path
     options = options_of(row, given.candidates)
     with tempfile.TemporaryDirectory() as folder:
-        named = [(language, holdout / "train" / language) for language in SHARES]
+        named = [(language, holdout / "train" / language) for language in LANGUAGES]
         most = int(given.sample_mb * 1_000_000)
-        documents = files_sample(named, SHARES, max_bytes=most, seed=0, weights=WEIGHTS)
+        shares = default_shares(LANGUAGES, options.vocab_size)
+        documents = files_sample(named, shares, max_bytes=most, seed=0)
         spooled = spool(documents, Path(folder, "sample"), max_bytes=most * 5 // 4, seed=0)
         lines = write_lines(spooled, Path(folder, "lines"), options.max_line_bytes)
-        rule = f"{given.candidates}-{options.superwords}-{options.digits in ('joined', 'free')}-{given.sample_mb:g}"
+        rule = f"{row.split(':')[0]}-{options.superwords}-{options.digits in ('joined', 'free')}-{given.sample_mb:g}"
         cache = out / f"candidates-{rule}.json"
         if not cache.exists():
             pieces = propose(Path(folder, "lines"), options, lambda step, share: None)
@@ -79,7 +75,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--ranks", type=Path, required=True, help="o200k_base.tiktoken")
     parser.add_argument("--row", action="append", required=True)
-    parser.add_argument("--candidates", type=int, default=240_000)
+    parser.add_argument("--candidates", type=int, help="default: twice the vocabulary")
     parser.add_argument("--sample-mb", type=float, default=90.0)
     parser.add_argument("--max-mb", type=float, default=0.8, help="text of each domain")
     given = parser.parse_args()

@@ -19,7 +19,7 @@ from algok.tokenizer.texts import read_texts, text_files
 __all__ = ["Sample", "SampleFile", "default_shares", "files_sample", "spool"]
 
 #: Shares of the sample beside Korean at 102,400 pieces.
-_OTHERS = {"en": 0.115, "code": 0.03, "ja": 0.01, "zh": 0.025}
+_OTHERS = {"en": 0.115, "code": 0.03, "ja": 0.008, "zh": 0.022}
 
 #: Text of a source that is compressed to see how much it repeats itself, in bytes.
 _MEASURED = 4_000_000
@@ -108,7 +108,7 @@ def default_shares(buckets: Iterable[str], vocab_size: int) -> dict[str, float]:
     names = set(buckets)
     if "ko" not in names or not names <= {"ko", *_OTHERS}:
         return {}
-    scale = min(1.0, 102_400 / vocab_size)
+    scale = min(1.0, 102_400 / vocab_size) ** 1.6
     shares = {name: part * scale for name, part in _OTHERS.items() if name in names}
     return {**shares, "ko": 1.0 - sum(shares.values())}
 

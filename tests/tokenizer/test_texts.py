@@ -145,7 +145,7 @@ def test_default_shares() -> None:
     shares = default_shares(["ko", "en", "code", "ja", "zh", "ko"], 102_400)
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["ko"] > 0.75
-    assert default_shares(["ko", "en"], 204_800)["en"] == pytest.approx(shares["en"] / 2)
+    assert default_shares(["ko", "en"], 204_800)["en"] < shares["en"] / 2
     assert default_shares(["ko"], 102_400) == {"ko": 1.0}
     assert default_shares(["en", "code"], 102_400) == {}
     assert default_shares(["ko", "de"], 102_400) == {}
