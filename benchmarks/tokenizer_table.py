@@ -44,11 +44,11 @@ def trained(row: str, holdout: Path, out: Path, given: argparse.Namespace) -> Pa
         shares = default_shares(LANGUAGES, options.vocab_size)
         documents = files_sample(named, shares, max_bytes=most, seed=0)
         spooled = spool(documents, Path(folder, "sample"), max_bytes=most * 5 // 4, seed=0)
-        lines = write_lines(spooled, Path(folder, "lines"), options.max_line_bytes)
+        lines = write_lines(spooled, Path(folder), options.max_line_bytes)
         rule = f"{row.split(':')[0]}-{options.superwords}-{options.digits in ('joined', 'free')}-{given.sample_mb:g}"
         cache = out / f"candidates-{rule}.json"
         if not cache.exists():
-            pieces = propose(Path(folder, "lines"), options, lambda step, share: None)
+            pieces = propose(Path(folder), options, lambda step, share: None)
             cache.write_text(json.dumps(pieces), "utf-8")
         vocabulary, _ = choose(json.loads(cache.read_text("utf-8")), lines, options, lambda step, share: None)
     vocabulary.save(path)

@@ -39,6 +39,7 @@ def bpe_pieces(
     size: int,
     coverage: float,
     superwords: bool,
+    space_last: bool,
     join_digits: bool,
     max_piece_chars: int,
     max_line_bytes: int,
@@ -47,7 +48,8 @@ def bpe_pieces(
 ) -> list[str]:
     """About ``size`` pieces for a file of text lines, in SentencePiece's spelling, in the order of merging.
 
-    Fewer when the text has no more pairs to merge. ``progress(step, share)`` is called as the trainer reports.
+    A space begins a piece, or ends one with ``space_last``; with ``superwords`` it may also stand inside. Fewer when
+    the text has no more pairs to merge. ``progress(step, share)`` is called as the trainer reports.
     Raises StageError with the end of the trainer's log if it fails.
     """
     with tempfile.TemporaryDirectory(prefix="algok-bpe-") as folder:
@@ -64,6 +66,7 @@ def bpe_pieces(
             "remove_extra_whitespaces": False,
             "allow_whitespace_only_pieces": True,
             "split_by_whitespace": not superwords,
+            "treat_whitespace_as_suffix": space_last,
             "split_by_unicode_script": False,
             "split_by_number": False,
             "split_digits": not join_digits,

@@ -1,10 +1,11 @@
 """Training a tokenizer on a sample of the mixture.
 
 1. The sample is bounded by bytes and cut into lines: no piece may cross a line break.
-2. SentencePiece's BPE trainer proposes ``prune_from`` pieces (``candidates``).
-3. Those that save the fewest tokens are dropped, in rounds, until ``vocab_size`` is reached (``prune``).
+2. SentencePiece's BPE trainer proposes about ``prune_from`` pieces (``candidates``), from lines with Hangul and from
+   others, since a space goes with the end of a Korean word and with the beginning of an English one.
+3. Those that save the fewest tokens are dropped, in rounds, until less than ``vocab_size`` is left (``prune``).
 4. Frequent neighbours in the segmentation are joined to new candidates (``joins``), and the least worthy of all dropped
-   again, ``join_rounds`` times.
+   again, in steps up to ``vocab_size``.
 5. The model is a SentencePiece unigram model whose scores make its Viterbi search take the fewest pieces, and among
    equally few the more frequent ones (``model``).
 
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +64,16 @@ _BREAKS = ("\n", "\n\n", "\n\n\n", "\n\n\n\n", "\r", "\r\n", "\r\n\r\n")
 
 _LONG_NUMBER = re.compile(r"\d{4}")
 
-#: Share of the pieces kept in a round of pruning, and in one after joins; share of the vocabulary that a round of joins
-#: proposes. Three rounds of joins, or twice as many of them, change only the second digit of what is saved.
-_KEEP, _JOINED_KEEP, _JOINED = 0.85, 0.95, 0.1
+#: Steps of the search: pruned to this share of the pieces that may go, then joins proposed, as many as that share of
+#: them; at last pruned to the whole. Joins that grow a smaller core fit each other better than those that replace
+#: pieces of a full one (docs/tokenizer.md).
+_STEPS = ((0.7, 0.5), (0.85, 0.4), (1.0, 0.2))
+
+#: Files of lines with Hangul and of other lines.
+_PARTS = ("lines-hangul", "lines-other")
+
+#: Lead bytes of the Hangul syllables in UTF-8.
+_HANGUL = re.compile(rb"\xea[\xb0-\xbf]|[\xeb\xec]|\xed[\x80-\x9e]")
 
 #: U+2581 is SentencePiece's space, NUL ends its trainer's line: neither may reach it inside a line.
 _CUT = re.compile(rb"[\r\n\x00]+|\xe2\x96\x81|\xf3\xb0\x80\x89")
@@ -83,8 +92,8 @@ class TrainOptions:
     ``character_coverage``: share of the sample's characters that get a piece; others are spelt in bytes (0.9995 is
     SentencePiece's advice for rich scripts; 1.0 gained nothing for Korean and cost Japanese 20 per cent).
     ``special_tokens`` and ``reserved_tokens``: control pieces, by name and a number of free ones. ``max_piece_chars``:
-    longest piece. ``join_rounds``: rounds of joining neighbours to new candidates. ``max_sample_bytes``: text trained
-    on, UTF-8; more is sampled down by hash. ``max_line_bytes``: longer lines are cut for training.
+    longest piece. ``joins``: join neighbours to new candidates. ``max_sample_bytes``: text trained on, UTF-8; more is
+    sampled down by hash. ``max_line_bytes``: longer lines are cut for training.
     ``frequency_weight``: how far a piece's frequency counts beside the number of pieces, in 1/64 piece per nat.
     ``allow_smaller``: a sample too small for ``vocab_size`` gives a smaller vocabulary instead of a StageError.
     ``threads``: of the trainer; does not change the result.
@@ -100,7 +109,7 @@ class TrainOptions:
     special_tokens: tuple[str, ...] = DEFAULT_SPECIAL_TOKENS
     reserved_tokens: int = 32
     max_piece_chars: int = 24
-    join_rounds: int = 2
+    joins: bool = True
     max_sample_bytes: int = 100_000_000
     max_line_bytes: int = 16_384
     frequency_weight: float = 1.0
@@ -120,7 +129,6 @@ class TrainOptions:
             "character_coverage": (0.9 <= self.character_coverage <= 1.0, "must lie in 0.9..1"),
             "reserved_tokens": (0 <= self.reserved_tokens <= 10_000, "must lie in 0..10000"),
             "max_piece_chars": (1 <= self.max_piece_chars <= 256, "must lie in 1..256"),
-            "join_rounds": (0 <= self.join_rounds <= 100, "must lie in 0..100"),
             "max_sample_bytes": (self.max_sample_bytes >= 1_000, "must be at least 1000"),
             # SentencePiece's trainer keeps positions within a line in 16 bits.
             "max_line_bytes": (64 <= self.max_line_bytes <= 65_000, "must lie in 64..65000"),
@@ -175,10 +183,9 @@ def train(
     with tempfile.TemporaryDirectory(prefix="algok-tokenizer-") as folder:
         tell("sample", 0.0)
         spooled = spool(sample, Path(folder, "sample"), max_bytes=options.max_sample_bytes, seed=options.seed)
-        lines_file = Path(folder, "lines")
-        lines = write_lines(spooled, lines_file, options.max_line_bytes)
+        lines = write_lines(spooled, Path(folder), options.max_line_bytes)
         tell("sample", 1.0)
-        candidates = propose(lines_file, options, tell)
+        candidates = propose(Path(folder), options, tell)
     vocabulary, uses = choose(candidates, lines, options, tell)
     tell("write", 0.0)
     digest = vocabulary.save(out_dir / "tokenizer.model")
@@ -204,28 +211,48 @@ def train(
     return TrainedTokenizer(model=out_dir / "tokenizer.model", sha256=digest, pieces=len(vocabulary), manifest=manifest)
 
 
-def propose(lines_file: Path, options: TrainOptions, tell: Progress) -> list[str]:
-    """Candidate pieces for the lines of a file, most valuable first, in SentencePiece's spelling."""
-    return bpe_pieces(
-        lines_file,
-        size=options.prune_from or 2 * options.vocab_size,
-        coverage=options.character_coverage,
-        superwords=options.superwords,
-        join_digits=options.digits in ("joined", "free"),
-        max_piece_chars=options.max_piece_chars,
-        max_line_bytes=options.max_line_bytes + 4,
-        threads=options.threads,
-        progress=tell,
-    )
+def propose(folder: Path, options: TrainOptions, tell: Progress) -> list[str]:
+    """Candidate pieces for the lines that ``write_lines`` wrote to ``folder``, in SentencePiece's spelling.
+
+    Lines with Hangul and the others are trained apart. A Korean word ends in one of few particles and endings: a space
+    there costs few pieces, and every stem is spared a second piece with a space before it. In the conservative model
+    without superwords all spaces come first.
+    """
+    files = [folder / name for name in _PARTS if (folder / name).stat().st_size]
+    total = sum(file.stat().st_size for file in files)
+    found = []
+    for number, file in enumerate(files):
+
+        def told(step: str, share: float, number: int = number) -> None:
+            tell(step, (number + share) / len(files))
+
+        found.append(
+            bpe_pieces(
+                file,
+                # The smaller part has rarer pieces, but more of them for its size.
+                size=int((options.prune_from or 2 * options.vocab_size) * (file.stat().st_size / total) ** 0.5),
+                coverage=options.character_coverage,
+                superwords=options.superwords,
+                space_last=options.superwords and file.name == _PARTS[0],
+                join_digits=options.digits in ("joined", "free"),
+                max_piece_chars=options.max_piece_chars,
+                max_line_bytes=options.max_line_bytes + 4,
+                threads=options.threads,
+                progress=told,
+            )
+        )
+    return list(dict.fromkeys(piece for pieces in zip_longest(*found) for piece in pieces if piece is not None))
 
 
-def write_lines(spooled: SampleFile, path: Path, max_bytes: int) -> Lines:
-    """Write the sample line by line for the trainer; returns the lines without their line breaks."""
+def write_lines(spooled: SampleFile, folder: Path, max_bytes: int) -> Lines:
+    """Write the sample's lines for the trainer, those with Hangul and the others, into the files _PARTS of ``folder``;
+    returns all lines, without their line breaks."""
     parts: list[bytes] = []
     owners = array("i")
-    with path.open("wb") as file:
+    with (folder / _PARTS[0]).open("wb") as hangul, (folder / _PARTS[1]).open("wb") as other:
         for document, text in enumerate(spooled.texts()):
             for line in _CUT.split(text):
+                file = hangul if _HANGUL.search(line) else other
                 rest = line
                 while rest:
                     end = len(rest)
@@ -315,17 +342,20 @@ def _search(
     tell: Progress,
 ) -> tuple[list[bytes], npt.NDArray[np.int64]]:
     """``room`` of the ``surfaces``, or of what joins add to them, and their uses: pruned, extended and pruned again."""
-    steps = options.join_rounds + 1
+    steps = _STEPS if options.joins else ()
+    least = int(fixed.sum())
+    free = room - least
     uses = np.zeros(0, np.int64)
-    for step in range(steps):
-        if step:
+    for number, (part, more) in enumerate((*steps, (1.0, 0.0))):
+        target = least + int(part * free)
+        told = partial(_tell_part, tell, number, len(steps) + 1)
+        kept, uses = worth(surfaces, fixed, target, _trie, lines, keep=0.92 if number else 0.85, progress=told)
+        surfaces, fixed = [surfaces[i] for i in kept], fixed[kept]
+        if more:
             # The tie rule of the final model, so that the pairs are those that it will meet.
             trie = _trie(surfaces, _frequency_costs(uses, options.frequency_weight))
-            new = joins(surfaces, trie, lines, int(_JOINED * room), _join_rule(options, taken))
+            new = joins(surfaces, trie, lines, int(more * free), _join_rule(options, taken))
             surfaces, fixed = surfaces + new, np.concatenate([fixed, np.zeros(len(new), np.bool_)])
-        told = partial(_tell_part, tell, step, steps)
-        kept, uses = worth(surfaces, fixed, room, _trie, lines, keep=_JOINED_KEEP if step else _KEEP, progress=told)
-        surfaces, fixed = [surfaces[i] for i in kept], fixed[kept]
     return surfaces, uses
 
 

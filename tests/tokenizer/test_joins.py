@@ -76,9 +76,9 @@ def test_no_pairs() -> None:
 
 def test_training_with_joins_needs_fewer_tokens(documents: list[str], tmp_path: Path) -> None:
     sizes = []
-    for rounds in (0, 2):
-        options = TrainOptions(vocab_size=2000, join_rounds=rounds)
-        codec = Codec.load(train(documents, tmp_path / str(rounds), options).model)
+    for joined in (False, True):
+        options = TrainOptions(vocab_size=2000, joins=joined)
+        codec = Codec.load(train(documents, tmp_path / str(joined), options).model)
         sizes.append(sum(len(codec.encode(text)) for text in documents))
     assert sizes[1] < sizes[0]
 
@@ -86,7 +86,7 @@ def test_training_with_joins_needs_fewer_tokens(documents: list[str], tmp_path: 
 @pytest.mark.parametrize("digits", ["joined", "triples", "single"])
 @pytest.mark.parametrize("superwords", [True, False])
 def test_joins_keep_the_rules_of_pieces(documents: list[str], tmp_path: Path, digits: str, superwords: bool) -> None:
-    options = TrainOptions(vocab_size=2000, join_rounds=3, digits=digits, superwords=superwords, max_piece_chars=9)
+    options = TrainOptions(vocab_size=2000, digits=digits, superwords=superwords, max_piece_chars=9)
     codec = Codec.load(train(documents[:500], tmp_path, options).model)
     texts = [s.decode() for s in codec.vocabulary.surfaces[600:]]
     assert len(texts) > 1000
