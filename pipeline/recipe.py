@@ -157,7 +157,7 @@ class TokenizerRecipe(_Section, frozen=True):
     model: str | None = None
     #: Pieces in all, special and byte pieces included.
     vocab_size: Annotated[int, Meta(ge=512, le=1_000_000)] = 102_400
-    #: Size of an over-sized vocabulary that is pruned by use to ``vocab_size``; null trains it directly.
+    #: Candidates of the trainer, of which the most useful stay; null: twice ``vocab_size``.
     prune_from: Positive | None = None
     #: Pieces may cross spaces (never line breaks).
     superwords: bool = True
@@ -168,8 +168,9 @@ class TokenizerRecipe(_Section, frozen=True):
     #: A sample too small for ``vocab_size`` gives a smaller vocabulary instead of an error.
     allow_smaller: bool = False
     #: Text to train on, in 10^6 bytes.
-    sample_mb: Annotated[float, Meta(gt=0)] = 60.0
-    #: Share of each language in the training sample; by default the shares of the mixture.
+    sample_mb: Annotated[float, Meta(gt=0)] = 90.0
+    #: Share of each language in the training sample; by default the shares of the mixture. For a Korean-first
+    #: vocabulary more Korean than that pays: docs/tokenizer.md.
     sample_shares: dict[str, Share] | None = None
     #: Documents (by hash) kept out of the training sample and used to evaluate.
     held_out_share: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.02
