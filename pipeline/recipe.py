@@ -165,6 +165,9 @@ class TokenizerRecipe(_Section, frozen=True):
     #: tokens), groups of three from the right and nothing joined (`triples`), one by one (`single`), or as the text has
     #: them (`free`); see docs/tokenizer.md.
     digits: Literal["triples", "joined", "single", "free"] = "joined"
+    #: Where pieces have spaces: last in lines with Hangul and first in others (`script`: the fewest tokens), or always
+    #: first (`first`).
+    spaces: Literal["script", "first"] = "script"
     #: A sample too small for ``vocab_size`` gives a smaller vocabulary instead of an error.
     allow_smaller: bool = False
     #: Text to train on, in 10^6 bytes.

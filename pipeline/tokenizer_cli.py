@@ -42,6 +42,8 @@ def tokenizer() -> None:
 @click.option("--prune-from", type=int, help="Candidates; default: twice the vocabulary.")
 @click.option("--digits", type=click.Choice(["joined", "triples", "single", "free"]), default="joined",
               show_default=True, help="How numbers are cut; docs/tokenizer.md says what each costs.")  # fmt: skip
+@click.option("--spaces", type=click.Choice(["script", "first"]), default="script", show_default=True,
+              help="Last in pieces of lines with Hangul and first in others, or always first.")  # fmt: skip
 @click.option("--superwords/--no-superwords", default=True, show_default=True, help="Pieces may cross spaces.")
 @click.option(
     "--share",

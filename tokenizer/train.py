@@ -38,6 +38,7 @@ from algok.tokenizer.segment import Trie, build_trie
 __all__ = [
     "DEFAULT_SPECIAL_TOKENS",
     "DIGIT_RULES",
+    "SPACE_RULES",
     "TrainOptions",
     "TrainedTokenizer",
     "choose",
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 DIGIT_RULES = ("triples", "joined", "single", "free")
+SPACE_RULES = ("script", "first")
 
 #: Control pieces behind <unk>, <s>, </s> and <pad>: fill-in-the-middle and chat turns.
 DEFAULT_SPECIAL_TOKENS = (
@@ -72,8 +74,8 @@ _STEPS = ((0.7, 0.5), (0.85, 0.4), (1.0, 0.2))
 #: Files of lines with Hangul and of other lines.
 _PARTS = ("lines-hangul", "lines-other")
 
-#: Lead bytes of the Hangul syllables in UTF-8.
-_HANGUL = re.compile(rb"\xea[\xb0-\xbf]|[\xeb\xec]|\xed[\x80-\x9e]")
+#: First bytes of the Hangul syllables, U+AC00 to U+D7A3, in UTF-8.
+_HANGUL = re.compile(rb"\xea[\xb0-\xbf]|[\xeb\xec]|\xed[\x80-\x9d]|\xed\x9e[\x80-\xa3]")
 
 #: U+2581 is SentencePiece's space, NUL ends its trainer's line: neither may reach it inside a line.
 _CUT = re.compile(rb"[\r\n\x00]+|\xe2\x96\x81|\xf3\xb0\x80\x89")
@@ -89,6 +91,7 @@ class TrainOptions:
     separators would, and no digit shares a piece with other characters; ``joined``: no piece holds more than three
     digits in a row, but a group may share a piece with its neighbours (`` 1월``, ``(1)``) and is cut where that is
     cheapest; ``single``: every digit alone; ``free``: as the text has it. What each costs: docs/tokenizer.md.
+    ``spaces``: the candidates' spaces: ``script``: last in lines with Hangul, first in others; ``first``: always first.
     ``character_coverage``: share of the sample's characters that get a piece; others are spelt in bytes (0.9995 is
     SentencePiece's advice for rich scripts; 1.0 gained nothing for Korean and cost Japanese 20 per cent).
     ``special_tokens`` and ``reserved_tokens``: control pieces, by name and a number of free ones. ``max_piece_chars``:
@@ -105,6 +108,7 @@ class TrainOptions:
     prune_from: int | None = None
     superwords: bool = True
     digits: str = "joined"
+    spaces: str = "script"
     character_coverage: float = 0.9995
     special_tokens: tuple[str, ...] = DEFAULT_SPECIAL_TOKENS
     reserved_tokens: int = 32
@@ -126,6 +130,7 @@ class TrainOptions:
                 "must be at least vocab_size and at most 4000000",
             ),
             "digits": (self.digits in DIGIT_RULES, f"must be one of {', '.join(DIGIT_RULES)}"),
+            "spaces": (self.spaces in SPACE_RULES, f"must be one of {', '.join(SPACE_RULES)}"),
             "character_coverage": (0.9 <= self.character_coverage <= 1.0, "must lie in 0.9..1"),
             "reserved_tokens": (0 <= self.reserved_tokens <= 10_000, "must lie in 0..10000"),
             "max_piece_chars": (1 <= self.max_piece_chars <= 256, "must lie in 1..256"),
@@ -233,7 +238,7 @@ def propose(folder: Path, options: TrainOptions, tell: Progress) -> list[str]:
                 size=int((options.prune_from or 2 * options.vocab_size) * (file.stat().st_size / total) ** 0.5),
                 coverage=options.character_coverage,
                 superwords=options.superwords,
-                space_last=options.superwords and file.name == _PARTS[0],
+                space_last=options.superwords and options.spaces == "script" and file.name == _PARTS[0],
                 join_digits=options.digits in ("joined", "free"),
                 max_piece_chars=options.max_piece_chars,
                 max_line_bytes=options.max_line_bytes + 4,

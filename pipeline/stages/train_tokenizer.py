@@ -126,6 +126,7 @@ class TrainTokenizer:
             prune_from=section.prune_from,
             superwords=section.superwords,
             digits=section.digits,
+            spaces=section.spaces,
             max_sample_bytes=int(section.sample_mb * 1_000_000 * 1.25),
             allow_smaller=section.allow_smaller,
             threads=context.options.workers,

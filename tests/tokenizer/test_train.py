@@ -10,7 +10,7 @@ import pytest
 from algok.errors import InputError, RecipeError, StageError
 from algok.tokenizer.codec import Codec
 from algok.tokenizer.sample import Sample, spool
-from algok.tokenizer.train import TrainedTokenizer, TrainOptions, train
+from algok.tokenizer.train import TrainedTokenizer, TrainOptions, propose, train, write_lines
 
 
 def test_outputs_and_manifest(trained: TrainedTokenizer, documents: list[str]) -> None:
@@ -89,6 +89,7 @@ def test_traps_in_the_sample(tmp_path: Path) -> None:
     [
         ("vocab_size", 100), ("prune_from", 10), ("digits", "pairs"), ("character_coverage", 2.0), ("threads", 0),
         ("max_piece_chars", 0), ("special_tokens", ("<s>",)), ("special_tokens", ("a b",)), ("max_line_bytes", 70_000),
+        ("spaces", "last"),
     ],
 )  # fmt: skip
 def test_bad_options_are_named(name: str, value: object) -> None:
@@ -108,3 +109,34 @@ def test_the_sample_is_bounded_and_independent_of_order(tmp_path: Path) -> None:
     assert sum(kept.text_bytes.values()) == sum(map(len, texts))
     assert abs(kept.documents["b0"] - kept.documents["b1"]) < 0.25 * len(texts)
     assert list(spool(documents, tmp_path / "c", max_bytes=50_000, seed=6).texts()) != texts
+
+
+@pytest.mark.parametrize(
+    ("spaces", "superwords", "last"), [("script", True, True), ("first", True, False), ("script", False, False)]
+)
+def test_spaces_go_with_the_end_of_korean_words(
+    documents: list[str], tmp_path: Path, spaces: str, superwords: bool, last: bool
+) -> None:
+    """Whether the trainer proposes pieces of Hangul that end with a space; others begin with it in any case."""
+    lines = [line for document in documents for line in document.split("\n")]
+    spooled = spool(lines, tmp_path / "sample", max_bytes=10**9, seed=0)
+    options = TrainOptions(vocab_size=3000, spaces=spaces, superwords=superwords)
+    write_lines(spooled, tmp_path, options.max_line_bytes)
+    pieces = propose(tmp_path, options, lambda step, share: None)
+    hangul = [piece for piece in pieces if re.search("[가-힣]", piece)]
+    others = [piece for piece in pieces if re.fullmatch("▁?[a-z]+▁?", piece)]
+    assert any(piece.endswith("▁") for piece in hangul) == last
+    assert any(piece.startswith("▁") for piece in hangul) != last
+    assert any(piece.startswith("▁") for piece in others)
+    assert not any(piece.endswith("▁") for piece in others) or last
+
+
+def test_lines_are_parted_by_hangul(tmp_path: Path) -> None:
+    """By the first byte: first and last syllable, their neighbours, characters with the same bytes behind."""
+    hangul = ["가", "a 힣", "日本 한 語"]
+    other = ["plain", "ꯟ", "ힰ", "日本語", "\ufeff", "é", "😀"]
+    spooled = spool([*hangul, *other], tmp_path / "sample", max_bytes=10**6, seed=0)
+    lines = write_lines(spooled, tmp_path, 64)
+    assert sorted((tmp_path / "lines-hangul").read_text("utf-8").splitlines()) == sorted(hangul)
+    assert sorted((tmp_path / "lines-other").read_text("utf-8").splitlines()) == sorted(other)
+    assert len(lines.offsets) == len(hangul) + len(other) + 1
