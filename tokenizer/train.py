@@ -5,7 +5,7 @@
    others, since a space goes with the end of a Korean word and with the beginning of an English one.
 3. Those that save the fewest tokens are dropped, in rounds, until less than ``vocab_size`` is left (``prune``).
 4. Frequent neighbours in the segmentation are joined to new candidates (``joins``), and the least worthy of all dropped
-   again, in steps up to ``vocab_size``.
+   again, in steps up to ``vocab_size`` (``search``).
 5. The model is a SentencePiece unigram model whose scores make its Viterbi search take the fewest pieces, and among
    equally few the more frequent ones (``model``).
 
@@ -19,7 +19,6 @@ import tempfile
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
@@ -29,11 +28,10 @@ import numpy.typing as npt
 
 from algok.errors import InputError, RecipeError, StageError
 from algok.tokenizer.candidates import bpe_pieces
-from algok.tokenizer.joins import joins
 from algok.tokenizer.model import BYTE, CONTROL, COST_UNIT, NORMAL, SPACE, UNKNOWN, Vocabulary
-from algok.tokenizer.prune import Lines, worth
+from algok.tokenizer.prune import Lines
 from algok.tokenizer.sample import Sample, SampleFile, spool
-from algok.tokenizer.segment import Trie, build_trie
+from algok.tokenizer.search import frequency_costs, search
 
 __all__ = [
     "DEFAULT_SPECIAL_TOKENS",
@@ -66,11 +64,6 @@ _BREAKS = ("\n", "\n\n", "\n\n\n", "\n\n\n\n", "\r", "\r\n", "\r\n\r\n")
 
 _LONG_NUMBER = re.compile(r"\d{4}")
 
-#: Steps of the search: pruned to this share of the pieces that may go, then joins proposed, as many as that share of
-#: them; at last pruned to the whole. Joins that grow a smaller core fit each other better than those that replace
-#: pieces of a full one (docs/tokenizer.md).
-_STEPS = ((0.7, 0.5), (0.85, 0.4), (1.0, 0.2))
-
 #: Files of lines with Hangul and of other lines.
 _PARTS = ("lines-hangul", "lines-other")
 
@@ -86,7 +79,7 @@ class TrainOptions:
     """How to train.
 
     ``vocab_size``: pieces in all, special and byte pieces included. ``prune_from``: pieces to train before pruning by
-    use; None: twice ``vocab_size``; equal to ``vocab_size``: no pruning. ``superwords``: pieces may cross spaces
+    use; None: twice ``vocab_size``. ``superwords``: pieces may cross spaces
     (never line breaks). ``digits``: ``triples``: numbers are cut into groups of three from the right, as thousands
     separators would, and no digit shares a piece with other characters; ``joined``: no piece holds more than three
     digits in a row, but a group may share a piece with its neighbours (`` 1월``, ``(1)``) and is cut where that is
@@ -310,11 +303,14 @@ def choose(
         )
     is_fixed = np.zeros(len(surfaces), np.bool_)
     is_fixed[: len(fixed)] = True
-    surfaces, uses = _search(surfaces, is_fixed, room, lines, options, taken, tell)
+    surfaces, uses = search(
+        surfaces, is_fixed, room, lines, _join_rule(options, taken), weight=options.frequency_weight,
+        joined=options.joins, progress=lambda share: tell("prune", share),
+    )  # fmt: skip
     # Frequent pieces first, as readers of vocabularies expect; ties in the order of training.
     order = np.argsort(-uses, kind="stable")
     chosen, uses = [surfaces[i].decode("utf-8").replace(" ", SPACE) for i in order], uses[order]
-    costs = COST_UNIT + _frequency_costs(uses, options.frequency_weight)
+    costs = COST_UNIT + frequency_costs(uses, options.frequency_weight)
     number = np.array([p.isascii() and p.isdigit() for p in chosen])
     if options.digits == "triples":
         # One cost for all groups: then the search's tie rule alone cuts a number, into threes from the right.
@@ -328,44 +324,6 @@ def choose(
     all_costs = np.zeros(len(types), np.int32)
     all_costs[len(head) + 256 :] = costs
     return Vocabulary(pieces=(*head, *byte_pieces, *chosen), costs=all_costs, types=types), uses
-
-
-def _frequency_costs(uses: npt.NDArray[np.int64], weight: float) -> npt.NDArray[np.int32]:
-    """Cost added to a piece for being rare, in 1/64 piece: ``weight`` times -ln of its share, at most 32."""
-    share = (uses + 0.5) / (uses.sum() + 0.5 * max(1, len(uses)))
-    costs: npt.NDArray[np.int32] = np.minimum(32, np.round(-weight * np.log(share))).astype(np.int32)
-    return costs
-
-
-def _search(
-    surfaces: list[bytes],
-    fixed: npt.NDArray[np.bool_],
-    room: int,
-    lines: Lines,
-    options: TrainOptions,
-    taken: set[str],
-    tell: Progress,
-) -> tuple[list[bytes], npt.NDArray[np.int64]]:
-    """``room`` of the ``surfaces``, or of what joins add to them, and their uses: pruned, extended and pruned again."""
-    steps = _STEPS if options.joins else ()
-    least = int(fixed.sum())
-    free = room - least
-    uses = np.zeros(0, np.int64)
-    for number, (part, more) in enumerate((*steps, (1.0, 0.0))):
-        target = least + int(part * free)
-        told = partial(_tell_part, tell, number, len(steps) + 1)
-        kept, uses = worth(surfaces, fixed, target, _trie, lines, keep=0.92 if number else 0.85, progress=told)
-        surfaces, fixed = [surfaces[i] for i in kept], fixed[kept]
-        if more:
-            # The tie rule of the final model, so that the pairs are those that it will meet.
-            trie = _trie(surfaces, _frequency_costs(uses, options.frequency_weight))
-            new = joins(surfaces, trie, lines, int(more * free), _join_rule(options, taken))
-            surfaces, fixed = surfaces + new, np.concatenate([fixed, np.zeros(len(new), np.bool_)])
-    return surfaces, uses
-
-
-def _tell_part(tell: Progress, step: int, steps: int, share: float) -> None:
-    tell("prune", (step + share) / steps)
 
 
 def _join_rule(options: TrainOptions, taken: set[str]) -> Callable[[bytes], bool]:
@@ -382,17 +340,6 @@ def _join_rule(options: TrainOptions, taken: set[str]) -> Callable[[bytes], bool
         return options.superwords or " " not in piece[1:]
 
     return allowed
-
-
-def _trie(surfaces: list[bytes], extra: npt.NDArray[np.int32] | None = None) -> Trie:
-    """A trie in which every piece costs one, and ``extra``; ids are the positions in ``surfaces``."""
-    pieces = [s.decode("utf-8").replace(" ", SPACE) for s in surfaces]
-    byte_pieces = [f"<0x{b:02X}>" for b in range(256)]
-    types = np.array([NORMAL] * len(pieces) + [BYTE] * 256, np.uint8)
-    costs = np.full(len(types), COST_UNIT, np.int32)
-    if extra is not None:
-        costs[: len(extra)] += extra
-    return build_trie(Vocabulary(pieces=(*pieces, *byte_pieces), costs=costs, types=types))
 
 
 def _vocab_text(vocabulary: Vocabulary) -> str:

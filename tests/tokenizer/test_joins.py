@@ -13,7 +13,8 @@ import pytest
 from algok.tokenizer.codec import Codec
 from algok.tokenizer.joins import joins
 from algok.tokenizer.prune import Lines
-from algok.tokenizer.train import TrainOptions, _trie, train
+from algok.tokenizer.search import counting_trie
+from algok.tokenizer.train import TrainOptions, train
 
 PIECES = [b"a", b"b", b"c", b" ", b"ab", b"bc", "가".encode(), "가나".encode(), "나".encode()]
 
@@ -62,7 +63,7 @@ def test_equal_to_a_plain_count_whatever_the_chunks() -> None:
         if piece not in PIECES and b"  " not in piece:
             wanted.setdefault(piece, number)
     lines = lines_of(documents, weights)
-    trie = _trie(PIECES)
+    trie = counting_trie(PIECES)
     for chunk in (1, 200, 10**9):
         got = joins(PIECES, trie, lines, 1000, lambda piece: b"  " not in piece, chunk)
         assert set(got) == set(wanted)
@@ -71,7 +72,7 @@ def test_equal_to_a_plain_count_whatever_the_chunks() -> None:
 
 
 def test_no_pairs() -> None:
-    assert joins(PIECES, _trie(PIECES), lines_of([["a"], ["b"], ["\x01x"]]), 10, lambda piece: True) == []
+    assert joins(PIECES, counting_trie(PIECES), lines_of([["a"], ["b"], ["\x01x"]]), 10, lambda piece: True) == []
 
 
 def test_training_with_joins_needs_fewer_tokens(documents: list[str], tmp_path: Path) -> None:
