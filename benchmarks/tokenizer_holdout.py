@@ -56,6 +56,8 @@ HELD_SITES = {
     "cclfree/poli": "ko/blogteaser",
     "HomoEfficio/homoefficio.github.io": "ko/techblog",
 }
+#: Has the templates of a held-out site, its sister: 8 points of ko/blogteaser if it is trained on.
+LEFT_OUT = {"cclfree/poli"}
 #: Korean domains that each of the folds of a third holds out.
 THIRDS = {
     "third-1": ("petitions", "qa", "inference-kornli", "techwiki", "law"),
@@ -126,6 +128,8 @@ def sets(shared: Path, fold: str) -> tuple[dict[str, list[str]], dict[str, list[
         held.setdefault(f"{language}/docs-{row['id'].split(':')[0]}{suffix}", []).append(row["text"])
     for row in rows(shared / "extraction_gold/ko_template.jsonl.gz"):
         site = row["id"].split(":")[1]
+        if site in LEFT_OUT:
+            continue
         target, label = (held, HELD_SITES[site]) if site in HELD_SITES else (train, "ko/web-" + site.split("/")[-1])
         target.setdefault(label, []).append(row["text"])
     held.update(installed_code())
