@@ -108,7 +108,7 @@ def default_shares(buckets: Iterable[str], vocab_size: int) -> dict[str, float]:
     names = set(buckets)
     if "ko" not in names or not names <= {"ko", *_OTHERS}:
         return {}
-    scale = min(1.0, 102_400 / vocab_size) ** 1.6
+    scale = min(1.0, 102_400 / vocab_size) ** 2
     shares = {name: part * scale for name, part in _OTHERS.items() if name in names}
     return {**shares, "ko": 1.0 - sum(shares.values())}
 
