@@ -12,7 +12,7 @@ from typing import Any
 
 from algok.filters.extraction.signals import visible_chars
 
-__all__ = ["CONTAINERS", "find_container", "join_pieces", "strip_chrome"]
+__all__ = ["CONTAINERS", "RANKS", "find_container", "join_pieces", "strip_chrome"]
 
 #: Class tokens and ids (with #) of containers in four ranks; in the first rank with a hit it is decided.
 CONTAINERS = (
@@ -36,8 +36,8 @@ CONTAINERS = (
     # Documentation and wikis
     "#page-content #post-content #entry-content #article-content #mw-content-text markdown-body rst-content",
 )
-_RANKS = tuple(tuple(rank.split()) for rank in CONTAINERS)
-_RANK_OF = {name: i for i, rank in enumerate(_RANKS) for name in rank}
+RANKS = tuple(tuple(rank.split()) for rank in CONTAINERS)
+_RANK_OF = {name: i for i, rank in enumerate(RANKS) for name in rank}
 
 #: Least visible characters of a container, and its least share of the visible text of the page.
 _LEAST_CHARS, _LEAST_SHARE = 100, 0.1
@@ -46,7 +46,7 @@ _MOST_LINKED = 0.5
 
 #: Ranks that are Korean by themselves; a container of the others is taken at its word on Korean pages only, where it is
 #: worth four points of F1. On other pages trafilatura's own choice is a point better (precision .90 against .89).
-_KOREAN_RANKS = 2
+_KOREANRANKS = 2
 _HANGUL = re.compile("[가-힣]")
 _HANGUL_SHARE = 0.1
 
@@ -85,7 +85,7 @@ def find_container(tree: Any, total: int) -> Any | None:
         if sizes[largest] < max(_LEAST_CHARS, _LEAST_SHARE * total):
             continue
         chosen = outer[largest]
-        if i >= _KOREAN_RANKS and not _is_korean(chosen):
+        if i >= _KOREANRANKS and not _is_korean(chosen):
             return None
         linked = sum(visible_chars("".join(link.itertext())) for link in chosen.iter("a"))
         return chosen if linked <= _MOST_LINKED * sizes[largest] else None
@@ -99,7 +99,7 @@ def _is_korean(element: Any) -> bool:
 
 def _candidates(tree: Any) -> list[list[Any]]:
     """The elements that carry a mark of a container, by rank."""
-    found: list[list[Any]] = [[] for _ in _RANKS]
+    found: list[list[Any]] = [[] for _ in RANKS]
     for element in tree.iterdescendants("div", "article", "section", "main", "td"):
         classes = element.get("class")
         name = element.get("id")

@@ -8,9 +8,10 @@ from algok.errors import RecipeError
 
 __all__ = ["ENGINES", "Engine", "ExtractOptions", "Focus"]
 
-#: ``trafilatura`` is the engine of the pipeline: trafilatura's own cascade behind a container choice of ours.
-#: The other three are there to be compared with: trafilatura as it comes, its fast mode, and resiliparse.
-Engine = Literal["trafilatura", "trafilatura-default", "trafilatura-fast", "resiliparse"]
+#: ``cascade`` is the engine of the pipeline: ``blocks``, our own, and where that is not sure ``trafilatura``: trafilatura's
+#: own cascade behind a container choice of ours.
+#: The last three are there to be compared with: trafilatura as it comes, its fast mode, and resiliparse.
+Engine = Literal["cascade", "blocks", "trafilatura", "trafilatura-default", "trafilatura-fast", "resiliparse"]
 ENGINES: tuple[str, ...] = get_args(Engine)
 Focus = Literal["balanced", "recall", "precision"]
 
@@ -27,7 +28,10 @@ class ExtractOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     #: Which extractor finds the main text.
-    engine: Engine = "trafilatura"
+    engine: Engine = "cascade"
+    #: F1 that ``blocks`` must expect of its own answer for ``cascade`` to take it, 0 to 1. 0.85 gives the best F1 on the
+    #: gold pages, and takes nine of ten of them (docs/extraction.md).
+    sure: float = 0.85
     #: ``recall`` keeps more when unsure, ``precision`` less.
     focus: Focus = "balanced"
     #: CPU seconds. The slowest honest page of the mini crawl takes 1.2 s, so 10 s only ends hostile ones. CPU and not
@@ -71,6 +75,7 @@ class ExtractOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         if self.focus not in get_args(Focus):
             raise RecipeError(f"extract.focus: {self.focus!r} is unknown; choose balanced, recall or precision")
         for name, low, high in (
+            ("sure", 0, 1),
             ("time_limit_s", 0.05, 3600),
             ("memory_limit_mb", 64, 1 << 20),
             ("max_html_bytes", 1024, 1 << 30),

@@ -1,0 +1,66 @@
+"""Main text by blocks: a scan of the bytes, a look at every block, and how sure that look is."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from algok.filters.extraction.blocks.features import first, second
+from algok.filters.extraction.blocks.forest import Forest, load, predict
+from algok.filters.extraction.blocks.layout import container
+from algok.filters.extraction.blocks.names import DRAWN, NUMBERED, TAGS
+from algok.filters.extraction.blocks.scan import B_CHARS, N_TAG, Scan, scan
+from algok.filters.extraction.blocks.write import write
+from algok.filters.extraction.furniture import drop_furniture
+from algok.filters.extraction.markdown import Style
+from algok.filters.extraction.options import ExtractOptions
+
+__all__ = ["Blocks", "Found"]
+
+_PRE = TAGS.index("pre")
+
+
+class Found(NamedTuple):
+    """Main text and what it rests on. ``sure``: the F1 that is expected of the choice of blocks, 0 to 1 (1 for a
+    template's container)."""
+
+    text: str
+    sure: float
+    scan: Scan
+
+
+class Blocks:
+    """The engine; made once per process, which loads the models and compiled code. ``models``: others than those that
+    come with the package."""
+
+    def __init__(self, options: ExtractOptions, models: tuple[Forest, Forest] | None = None) -> None:
+        self._style = Style(lists=options.lists, tables=options.tables, code=options.code, headings=options.headings)
+        self._containers = options.containers
+        self._bar = {"recall": 0.35, "balanced": 0.5, "precision": 0.65}[options.focus]
+        self._first, self._second = models or (load("first"), load("second"))
+        self(b"<title>t</title><div class=entry-content><p>\xea\xb0\x80 text")  # what is compiled is loaded here
+
+    def __call__(self, page: bytes) -> Found | None:
+        """Main text of a page in UTF-8; ``None`` for a page that this engine leaves to others."""
+        found = scan(page)
+        if found is None or found.formulas or found.every >> DRAWN & 1:
+            return None  # formulas are kept as TeX, which takes a tree
+        if found.every >> NUMBERED & 1 and (found.nodes[:, N_TAG] == _PRE).any():
+            return None  # so does code beside a column of line numbers
+        chosen = container(found) if self._containers else None
+        sure = 1.0
+        if chosen is None:
+            chosen, sure = self._choose(found)
+        return Found(drop_furniture(write(found, chosen, self._style)) if chosen.any() else "", sure, found)
+
+    def _choose(self, found: Scan) -> tuple[Any, float]:
+        """(bool[blocks], expected F1 of the choice by characters)."""
+        if not len(found.blocks):
+            return np.zeros(0, np.bool_), 0.0
+        rows = first(found)
+        rows = np.hstack([rows, second(found, predict(self._first, rows))])
+        p = predict(self._second, rows).astype(np.float64)
+        chosen = p >= self._bar
+        chars = found.blocks[:, B_CHARS]
+        hit = float((chars * p)[chosen].sum())
+        expected = 2 * hit / (float(chars[chosen].sum()) + float((chars * p).sum())) if hit else 0.0
+        return chosen, expected

@@ -1,0 +1,48 @@
+"""Boosted trees over rows of measurements: the form in which a model is shipped, and its evaluation."""
+
+from importlib import resources
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+__all__ = ["Forest", "load", "predict"]
+
+
+class Forest(NamedTuple):
+    """All trees behind each other. ``roots`` int32[trees]; for each inner node ``feature`` int16, ``threshold`` float32
+    (a row with at most that goes left), ``left`` and ``right`` int32 (a negative number ``v`` is leaf ``-v - 1``);
+    ``leaves`` float32: log-odds, which are summed over the trees."""
+
+    roots: Any
+    feature: Any
+    threshold: Any
+    left: Any
+    right: Any
+    leaves: Any
+
+
+def load(name: str) -> Forest:
+    """One of the two models that come with the package, ``first`` or ``second``."""
+    with resources.files(__package__).joinpath("model.npz").open("rb") as file, np.load(file) as arrays:
+        return Forest(*(arrays[f"{name}_{field}"] for field in Forest._fields))
+
+
+def predict(forest: Forest, rows: Any) -> Any:
+    """Probabilities float32[n] of rows float32[n, features]."""
+    out = np.empty(len(rows), np.float32)
+    _predict(*forest, rows, out)
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _predict(roots, feature, threshold, left, right, leaves, rows, out):  # type: ignore[no-untyped-def]
+    total = np.zeros(len(rows), np.float64)
+    for root in roots:
+        for i in range(len(rows)):
+            node = root
+            while node >= 0:
+                node = left[node] if rows[i, feature[node]] <= threshold[node] else right[node]
+            total[i] += leaves[-node - 1]
+    for i in range(len(rows)):
+        out[i] = np.float32(1.0 / (1.0 + np.exp(-total[i])))

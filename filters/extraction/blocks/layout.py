@@ -1,0 +1,192 @@
+"""Where the blocks of a page stand: in lists, tables and code; and the body container of a known template."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from algok.filters.extraction.blocks.names import CHROME, TAGS
+from algok.filters.extraction.blocks.scan import (
+    B_CHARS,
+    B_HANGUL,
+    B_LINKED,
+    B_NODE,
+    N_HIDDEN,
+    N_PARENT,
+    N_RANK,
+    N_TAG,
+    Scan,
+)
+
+__all__ = [
+    "L_CELL",
+    "L_HEADING",
+    "L_INDENT",
+    "L_ITEM",
+    "L_NUMBER",
+    "L_PRE",
+    "L_ROW",
+    "L_TABLE",
+    "container",
+    "places",
+]
+
+#: Columns of ``places``. Nodes, or -1: the code, data table, row, cell and list item that holds a node. ``indent``: lists
+#: around the item, less one. ``number``: of the item in an ordered list, else 0. ``heading``: level 1 to 6, else 0.
+PLACES = ("pre", "table", "row", "cell", "item", "indent", "number", "heading")
+L_PRE, L_TABLE, L_ROW, L_CELL, L_ITEM, L_INDENT, L_NUMBER, L_HEADING = range(len(PLACES))
+
+_ID = {name: place for place, name in enumerate(TAGS)}
+_LISTS = np.array([name in ("ul", "ol", "menu") for name in TAGS])
+#: Blocks that a cell of a data table does not hold, and those of them that are larger than a paragraph
+#: (``algok.filters.extraction.markdown``).
+_INNER = np.array([name in "table ul ol pre h1 h2 h3 h4 div p blockquote".split() for name in TAGS])
+_LARGER = np.array([name in "table ul ol pre h1 h2 h3 h4 blockquote".split() for name in TAGS])
+_HOLDERS = np.array([name in "div article section main td".split() for name in TAGS])
+_UNSEEN = np.array([name in "nav aside footer dialog label".split() for name in TAGS])
+_CHROMED = np.array([name in "div section ul ol p nav aside dl table".split() for name in TAGS])
+_PRE, _TABLE, _TR, _TD, _TH, _LI, _OL, _H1 = (_ID[name] for name in "pre table tr td th li ol h1".split())
+
+#: As in ``algok.filters.extraction.containers``, whose rules these are on nodes instead of elements.
+_LEAST_CHARS, _LEAST_SHARE, _MOST_LINKED, _LARGEST, _KOREAN_RANKS, _HANGUL_SHARE = 100, 0.1, 0.5, 0.8, 2, 0.1
+
+
+def places(found: Scan) -> Any:
+    """int64[nodes, PLACES]."""
+    out = np.full((len(found.nodes), len(PLACES)), -1, np.int64)
+    _places(found.nodes, out, _LISTS, _INNER, _LARGER)
+    return out
+
+
+def container(found: Scan) -> Any | None:
+    """The blocks of the one body container of a known template, bool[blocks], what is no text in it left out; ``None``
+    where there is no such container, or it is not to be taken at its word (``find_container``)."""
+    if not (found.nodes[:, N_RANK] >= 0).any():
+        return None
+    chosen = np.zeros(len(found.blocks), np.bool_)
+    node = _container(found.nodes, found.groups, found.blocks, chosen, _HOLDERS, _UNSEEN, _CHROMED)
+    return chosen if node >= 0 and chosen.any() else None
+
+
+@njit(nogil=True, cache=True)
+def _places(nodes, out, lists, inner, larger):  # type: ignore[no-untyped-def]
+    n = len(nodes)
+    items = np.zeros(n, np.int64)
+    cells = np.zeros(n, np.int64)
+    width = np.zeros(n, np.int64)
+    widest = np.zeros(n, np.int64)
+    holds = np.zeros(n, np.int64)
+    full = np.zeros(n, np.bool_)
+    layout = np.zeros(n, np.bool_)
+    for node in range(n):
+        tag = nodes[node, N_TAG]
+        up = nodes[node, N_PARENT]
+        out[node, L_INDENT] = -1
+        out[node, L_NUMBER] = 0
+        out[node, L_HEADING] = 0
+        if up >= 0:
+            for column in range(8):
+                out[node, column] = out[up, column]
+        cell = out[node, L_CELL]
+        if cell >= 0 and inner[tag]:
+            holds[cell] += 1
+            if larger[tag] or holds[cell] > 1:
+                full[cell] = True
+            if tag == _TABLE:
+                layout[out[node, L_TABLE]] = True
+        if tag == _PRE:
+            out[node, L_PRE] = node
+        elif tag == _TABLE:
+            out[node, L_TABLE] = node
+            out[node, L_ROW] = -1
+            out[node, L_CELL] = -1
+        elif tag == _TR:
+            out[node, L_ROW] = node
+            out[node, L_CELL] = -1
+        elif tag == _TD or tag == _TH:
+            out[node, L_CELL] = node
+            table = out[node, L_TABLE]
+            row = out[node, L_ROW]
+            if table >= 0 and row >= 0:
+                cells[table] += 1
+                width[row] += 1
+                widest[table] = max(widest[table], width[row])
+        elif lists[tag]:
+            out[node, L_INDENT] += 1
+            out[node, L_ITEM] = -1
+        elif tag == _LI:
+            out[node, L_ITEM] = node
+            items[up] += 1
+            out[node, L_NUMBER] = items[up] if nodes[up, N_TAG] == _OL else 0
+            out[node, L_INDENT] = max(out[node, L_INDENT], 0)
+        elif tag >= _H1 and tag < _H1 + 6:
+            out[node, L_HEADING] = tag - _H1 + 1
+    blocks = np.zeros(n, np.int64)
+    for node in range(n):
+        if full[node]:
+            blocks[out[node, L_TABLE] if out[node, L_TABLE] >= 0 else 0] += 1
+    for node in range(n):
+        table = out[node, L_TABLE]
+        if table >= 0 and (layout[table] or widest[table] < 2 or 2 * blocks[table] > cells[table]):
+            out[node, L_TABLE] = -1
+
+
+@njit(nogil=True, cache=True)
+def _container(nodes, groups, blocks, chosen, holders, unseen, chromed):  # type: ignore[no-untyped-def]
+    n = len(nodes)
+    chars = np.zeros(n, np.int64)
+    linked = np.zeros(n, np.int64)
+    hangul = np.zeros(n, np.int64)
+    for b in range(len(blocks)):
+        node = blocks[b, B_NODE]
+        chars[node] += blocks[b, B_CHARS]
+        linked[node] += blocks[b, B_LINKED]
+        hangul[node] += blocks[b, B_HANGUL]
+    for node in range(n - 1, 0, -1):
+        up = nodes[node, N_PARENT]
+        chars[up] += chars[node]
+        linked[up] += linked[node]
+        hangul[up] += hangul[node]
+    total = chars[0]
+    picked = -1
+    for rank in range(4):
+        inside = np.zeros(n, np.bool_)
+        largest = -1
+        together = 0
+        for node in range(1, n):
+            up = nodes[node, N_PARENT]
+            here = nodes[node, N_RANK] == rank and holders[nodes[node, N_TAG]]
+            if here and not inside[up]:
+                together += chars[node]
+                if largest < 0 or chars[node] > chars[largest]:
+                    largest = node
+            inside[node] = here or inside[up]
+        if largest < 0:
+            continue
+        if chars[largest] < _LARGEST * together:
+            return -1
+        if chars[largest] < max(_LEAST_CHARS, _LEAST_SHARE * total):
+            continue
+        if rank >= _KOREAN_RANKS and hangul[largest] <= _HANGUL_SHARE * chars[largest]:
+            return -1
+        if linked[largest] > _MOST_LINKED * chars[largest]:
+            return -1
+        picked = largest
+        break
+    if picked < 0:
+        return -1
+    state = np.zeros(n, np.int8)  # 1: in the container, 2: in its chrome
+    for node in range(1, n):
+        state[node] = state[nodes[node, N_PARENT]]
+        tag = nodes[node, N_TAG]
+        if node == picked:
+            state[node] = 1
+        elif state[node] == 1:
+            marked = chromed[tag] and (
+                (groups[node] >> np.uint64(CHROME)) & np.uint64(1) != 0 or nodes[node, N_HIDDEN] & 1 != 0
+            )
+            if unseen[tag] or (marked and 2 * chars[node] <= chars[picked]):
+                state[node] = 2
+    for b in range(len(blocks)):
+        chosen[b] = state[blocks[b, B_NODE]] == 1
+    return picked
