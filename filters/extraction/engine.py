@@ -15,8 +15,10 @@ Engine = Callable[[Any, str, str, int], str]
 
 
 def make_engine(options: ExtractOptions) -> Engine:
-    """The engine on trees that ``options`` names, for ``blocks`` that of the pages which it leaves to others; imports it,
-    which takes about half a second."""
+    """The engine on trees that ``options`` names, for ``blocks`` that of the pages which those leave to others.
+
+    Imports it, which takes about half a second.
+    """
     if options.engine == "resiliparse":
         return _resiliparse(options)
     if options.engine in ("cascade", "blocks", "trafilatura") and supported():

@@ -8,8 +8,8 @@ from algok.errors import RecipeError
 
 __all__ = ["ENGINES", "Engine", "ExtractOptions", "Focus"]
 
-#: ``cascade`` is the engine of the pipeline: ``blocks``, our own, and where that is not sure ``trafilatura``: trafilatura's
-#: own cascade behind a container choice of ours.
+#: ``cascade`` is the engine of the pipeline: ``blocks``, our own, and where that is not sure ``trafilatura``:
+#: trafilatura's own cascade behind a container choice of ours.
 #: The last three are there to be compared with: trafilatura as it comes, its fast mode, and resiliparse.
 Engine = Literal["cascade", "blocks", "trafilatura", "trafilatura-default", "trafilatura-fast", "resiliparse"]
 ENGINES: tuple[str, ...] = get_args(Engine)
@@ -29,8 +29,7 @@ class ExtractOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     #: Which extractor finds the main text.
     engine: Engine = "cascade"
-    #: F1 that ``blocks`` must expect of its own answer for ``cascade`` to take it, 0 to 1. 0.85 gives the best F1 on the
-    #: gold pages, and takes nine of ten of them (docs/extraction.md).
+    #: F1 that ``blocks`` must expect of its own answer for ``cascade`` to take it, 0 to 1 (docs/extraction.md).
     sure: float = 0.85
     #: ``recall`` keeps more when unsure, ``precision`` less.
     focus: Focus = "balanced"

@@ -61,13 +61,13 @@ class PageKernel:
     ``models``: other models of the block engine than those of the package, for measurements.
     """
 
-    def __init__(
-        self, options: ExtractOptions, decoder: Decoder, models: tuple[Forest, Forest] | None = None
-    ) -> None:
+    def __init__(self, options: ExtractOptions, decoder: Decoder, models: tuple[Forest, Forest] | None = None) -> None:
         self._decode = decoder
         self._options = options
         self._engine: Engine = make_engine(options)
-        self._blocks = Blocks(options, models) if options.engine in ("cascade", "blocks") and not options.comments else None
+        self._blocks = (
+            Blocks(options, models) if options.engine in ("cascade", "blocks") and not options.comments else None
+        )
         self._sure = options.sure if options.engine == "cascade" else 0.0
 
     def extract(self, page: Page) -> PageResult:

@@ -4,11 +4,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from algok.filters.extraction.blocks.columns import (
+    B_CHARS,
+    N_TAG,
+)
 from algok.filters.extraction.blocks.features import first, second
 from algok.filters.extraction.blocks.forest import Forest, load, predict
-from algok.filters.extraction.blocks.layout import container
+from algok.filters.extraction.blocks.layout import container, keep_code
 from algok.filters.extraction.blocks.names import DRAWN, NUMBERED, TAGS
-from algok.filters.extraction.blocks.scan import B_CHARS, N_TAG, Scan, scan
+from algok.filters.extraction.blocks.scan import Scan, scan
 from algok.filters.extraction.blocks.write import write
 from algok.filters.extraction.furniture import drop_furniture
 from algok.filters.extraction.markdown import Style
@@ -63,4 +67,5 @@ class Blocks:
         chars = found.blocks[:, B_CHARS]
         hit = float((chars * p)[chosen].sum())
         expected = 2 * hit / (float(chars[chosen].sum()) + float((chars * p).sum())) if hit else 0.0
+        keep_code(found, chosen)
         return chosen, expected

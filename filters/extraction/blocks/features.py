@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from algok.filters.extraction.blocks.names import GROUPS, PHRASES, TAGS
-from algok.filters.extraction.blocks.scan import (
+from algok.filters.extraction.blocks.columns import (
     B_BOLD,
     B_BROKEN,
     B_CHARS,
@@ -32,27 +31,28 @@ from algok.filters.extraction.blocks.scan import (
     N_PARENT,
     N_RANK,
     N_TAG,
-    Scan,
 )
+from algok.filters.extraction.blocks.names import GROUPS, PHRASES, TAGS
+from algok.filters.extraction.blocks.scan import Scan
 
 __all__ = ["FIRST", "SECOND", "first", "second"]
 
 #: Elements around a block that the models are told of.
-_AROUND = (
-    "nav aside footer header form figure main article table ul ol li dl blockquote pre address section details "
-    "fieldset menu dialog label p figcaption h1 h2 h3 h4 td caption"
-).split()
+_AROUND = """
+    nav aside footer header form figure main article table ul ol li dl blockquote pre address section details
+    fieldset menu dialog label p figcaption h1 h2 h3 h4 td caption
+""".split()  # noqa: SIM905
 _LEVELS = 5
-_OWN = (
-    "chars linked words word_chars stops commas digits upper lower hangul ideographs broken tail links bold tag heading "
-    "stop_rate"
-).split()
-_PLACE = (
-    "index index_share chars_before blocks page_chars page_linked page_good after_h1 depth top in_top top_share "
-    "top_before top_after rank rank_share hidden same_node lca h1_seen"
-).split()
-_NEAR = "chars linked stops heading same good".split()
-_NODE = "chars linked blocks share mean good repeats".split()
+_OWN = """
+    chars linked words word_chars stops commas digits upper lower hangul ideographs broken tail links bold tag
+    heading stop_rate
+""".split()  # noqa: SIM905
+_PLACE = """
+    index index_share chars_before blocks page_chars page_linked page_good after_h1 depth top in_top top_share
+    top_before top_after rank rank_share hidden same_node lca h1_seen
+""".split()  # noqa: SIM905
+_NEAR = ["chars", "linked", "stops", "heading", "same", "good"]
+_NODE = ["chars", "linked", "blocks", "share", "mean", "good", "repeats"]
 _OFFSETS = (-2, -1, 1, 2)
 
 FIRST: tuple[str, ...] = (
@@ -81,9 +81,27 @@ for _bit, _name in enumerate(_AROUND):
     _TAG_BIT[TAGS.index(_name)] = 1 << _bit
 _H1 = TAGS.index("h1")
 _ITEMS = np.zeros(len(TAGS), np.bool_)
-for _name in "p li dt dd td th h1 h2 h3 h4 h5 h6 blockquote pre figcaption caption tr tbody".split():
+for _name in [
+    "p",
+    "li",
+    "dt",
+    "dd",
+    "td",
+    "th",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "blockquote",
+    "pre",
+    "figcaption",
+    "caption",
+    "tr",
+    "tbody",
+]:
     _ITEMS[TAGS.index(_name)] = True
-_N_AROUND, _N_GROUPS, _N_PHRASES = len(_AROUND), len(GROUPS), len(PHRASES)
 _N_FIRST, _N_SECOND = len(FIRST), len(SECOND)
 
 
@@ -91,7 +109,8 @@ def first(found: Scan) -> Any:
     """float32[blocks, FIRST]."""
     out = np.zeros((len(found.blocks), _N_FIRST), np.float32)
     if len(out):
-        _first(found.nodes, found.groups, found.blocks, out, _TAG_BIT, _ITEMS)
+        sizes = len(_AROUND), len(GROUPS), len(PHRASES)
+        _first(found.nodes, found.groups, found.blocks, out, _TAG_BIT, _ITEMS, *sizes)
     return out
 
 
@@ -109,12 +128,17 @@ def _log(value):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
+def _within(value, most):  # type: ignore[no-untyped-def]
+    return min(max(value, 0), most)
+
+
+@njit(nogil=True)
 def _share(part, whole):  # type: ignore[no-untyped-def]
     return np.float32(part / whole) if whole > 0 else np.float32(0)
 
 
 @njit(nogil=True, cache=True)
-def _first(nodes, groups, blocks, out, tag_bit, items):  # type: ignore[no-untyped-def]
+def _first(nodes, groups, blocks, out, tag_bit, items, n_around, n_groups, n_phrases):  # type: ignore[no-untyped-def]
     n = len(nodes)
     count = len(blocks)
     chars = np.zeros(n, np.int64)
@@ -129,17 +153,17 @@ def _first(nodes, groups, blocks, out, tag_bit, items):  # type: ignore[no-untyp
     for b in range(count):
         node = blocks[b, B_NODE]
         c = blocks[b, B_CHARS]
-        l = blocks[b, B_LINKED]
+        links = blocks[b, B_LINKED]
         chars[node] += c
-        linked[node] += l
+        linked[node] += links
         number[node] += 1
         low[node] = min(low[node], b)
         high[node] = max(high[node], b)
-        g = c - l if (c >= 60 or blocks[b, B_STOPS] > 0) and 3 * l <= c else 0
+        g = c - links if (c >= 60 or blocks[b, B_STOPS] > 0) and 3 * links <= c else 0
         block_good[b] = g
         good[node] += g
         total += c
-        total_linked += l
+        total_linked += links
         total_good += g
         if g >= 25:
             worth = 1.0 + blocks[b, B_COMMAS] + blocks[b, B_STOPS] + min(g / 100.0, 3.0)
@@ -260,9 +284,9 @@ def _first(nodes, groups, blocks, out, tag_bit, items):  # type: ignore[no-untyp
         row[16] = tag - _H1 + 1 if tag >= _H1 and tag < _H1 + 6 else 0
         row[17] = _share(blocks[b, B_STOPS], c)
         f = 18
-        for bit in range(_N_PHRASES):
+        for bit in range(n_phrases):
             row[f + bit] = (blocks[b, B_PHRASES] >> bit) & 1
-        f += _N_PHRASES
+        f += n_phrases
         row[f] = min(b, 500)
         row[f + 1] = _share(b, count)
         row[f + 2] = _share(prefix[b], total)
@@ -275,8 +299,8 @@ def _first(nodes, groups, blocks, out, tag_bit, items):  # type: ignore[no-untyp
         row[f + 9] = 1.0 if holder[node] >= 0 else 0.0
         row[f + 10] = in_top[node]
         row[f + 11] = _share(chars[top], total)
-        row[f + 12] = min(max(low[top] - b, 0), 50)
-        row[f + 13] = min(max(b - high[top], 0), 50)
+        row[f + 12] = _within(low[top] - b, 50)
+        row[f + 13] = _within(b - high[top], 50)
         row[f + 14] = nodes[holder[node], N_RANK] if holder[node] >= 0 else -1
         row[f + 15] = _share(chars[holder[node]], total) if holder[node] >= 0 else np.float32(0)
         row[f + 16] = hidden[node]
@@ -323,14 +347,15 @@ def _first(nodes, groups, blocks, out, tag_bit, items):  # type: ignore[no-untyp
             row[f + 5] = _share(good[at], chars[at])
             row[f + 6] = min(counts[slot[at]], 50)
             f += 7
-            at = max(nodes[at, N_PARENT], 0)
-        for bit in range(_N_AROUND):
+            if at > 0:
+                at = nodes[at, N_PARENT]
+        for bit in range(n_around):
             row[f + bit] = (around[node] >> bit) & 1
-        f += _N_AROUND
-        for bit in range(_N_GROUPS):
+        f += n_around
+        for bit in range(n_groups):
             row[f + bit] = np.float32((any_group[node] >> np.uint64(bit)) & np.uint64(1))
-        f += _N_GROUPS
-        for bit in range(_N_GROUPS):
+        f += n_groups
+        for bit in range(n_groups):
             row[f + bit] = np.float32((near_group[node] >> np.uint64(bit)) & np.uint64(1))
         if tag == _H1:
             last_h1 = b
@@ -410,8 +435,9 @@ def _second(nodes, blocks, p, out):  # type: ignore[no-untyped-def]
         for _ in range(_LEVELS):
             row[f] = _share(kept[at], chars[at])
             f += 1
-            at = max(nodes[at, N_PARENT], 0)
-        up = max(nodes[node, N_PARENT], 0)
+            if at > 0:
+                at = nodes[at, N_PARENT]
+        up = nodes[node, N_PARENT] if node > 0 else 0
         row[f] = _share(kept[up] - kept[node], chars[up] - chars[node])
         row[f + 1] = _share(kept_blocks[up] - p[b], number[up] - 1)
         f += 2
@@ -419,7 +445,7 @@ def _second(nodes, blocks, p, out):  # type: ignore[no-untyped-def]
         row[f + 1] = value
         row[f + 2] = inside[node]
         row[f + 3] = _share(kept[best], total_kept)
-        row[f + 4] = min(max(low[best] - b, 0), 50)
-        row[f + 5] = min(max(b - high[best], 0), 50)
+        row[f + 4] = _within(low[best] - b, 50)
+        row[f + 5] = _within(b - high[best], 50)
         row[f + 6] = _share(kept[holder[node]], chars[holder[node]]) if holder[node] >= 0 else np.float32(-1)
         row[f + 7] = _share(kept[holder[node]], total_kept) if holder[node] >= 0 else np.float32(-1)

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from algok.filters.extraction.blocks.names import CHROME, TAGS
-from algok.filters.extraction.blocks.scan import (
+from algok.filters.extraction.blocks.columns import (
     B_CHARS,
     B_HANGUL,
     B_LINKED,
@@ -15,8 +14,9 @@ from algok.filters.extraction.blocks.scan import (
     N_PARENT,
     N_RANK,
     N_TAG,
-    Scan,
 )
+from algok.filters.extraction.blocks.names import CHROME, TAGS
+from algok.filters.extraction.blocks.scan import Scan
 
 __all__ = [
     "L_CELL",
@@ -28,11 +28,12 @@ __all__ = [
     "L_ROW",
     "L_TABLE",
     "container",
+    "keep_code",
     "places",
 ]
 
-#: Columns of ``places``. Nodes, or -1: the code, data table, row, cell and list item that holds a node. ``indent``: lists
-#: around the item, less one. ``number``: of the item in an ordered list, else 0. ``heading``: level 1 to 6, else 0.
+#: Columns of ``places``. Nodes, or -1: the code, data table, row, cell and list item that holds a node. ``indent``:
+#: lists around the item, less one. ``number``: of the item in an ordered list, else 0. ``heading``: level 1 to 6, or 0.
 PLACES = ("pre", "table", "row", "cell", "item", "indent", "number", "heading")
 L_PRE, L_TABLE, L_ROW, L_CELL, L_ITEM, L_INDENT, L_NUMBER, L_HEADING = range(len(PLACES))
 
@@ -40,12 +41,16 @@ _ID = {name: place for place, name in enumerate(TAGS)}
 _LISTS = np.array([name in ("ul", "ol", "menu") for name in TAGS])
 #: Blocks that a cell of a data table does not hold, and those of them that are larger than a paragraph
 #: (``algok.filters.extraction.markdown``).
-_INNER = np.array([name in "table ul ol pre h1 h2 h3 h4 div p blockquote".split() for name in TAGS])
-_LARGER = np.array([name in "table ul ol pre h1 h2 h3 h4 blockquote".split() for name in TAGS])
-_HOLDERS = np.array([name in "div article section main td".split() for name in TAGS])
-_UNSEEN = np.array([name in "nav aside footer dialog label".split() for name in TAGS])
-_CHROMED = np.array([name in "div section ul ol p nav aside dl table".split() for name in TAGS])
-_PRE, _TABLE, _TR, _TD, _TH, _LI, _OL, _H1 = (_ID[name] for name in "pre table tr td th li ol h1".split())
+_INNER = np.array(
+    [name in ["table", "ul", "ol", "pre", "h1", "h2", "h3", "h4", "div", "p", "blockquote"] for name in TAGS]
+)
+_LARGER = np.array([name in ["table", "ul", "ol", "pre", "h1", "h2", "h3", "h4", "blockquote"] for name in TAGS])
+_HOLDERS = np.array([name in ["div", "article", "section", "main", "td"] for name in TAGS])
+_UNSEEN = np.array([name in ["nav", "aside", "footer", "dialog", "label"] for name in TAGS])
+_CHROMED = np.array([name in ["div", "section", "ul", "ol", "p", "nav", "aside", "dl", "table"] for name in TAGS])
+_PRE, _TABLE, _TR, _TD, _TH, _LI, _OL, _H1 = (
+    _ID[name] for name in ["pre", "table", "tr", "td", "th", "li", "ol", "h1"]
+)
 
 #: As in ``algok.filters.extraction.containers``, whose rules these are on nodes instead of elements.
 _LEAST_CHARS, _LEAST_SHARE, _MOST_LINKED, _LARGEST, _KOREAN_RANKS, _HANGUL_SHARE = 100, 0.1, 0.5, 0.8, 2, 0.1
@@ -66,6 +71,44 @@ def container(found: Scan) -> Any | None:
     chosen = np.zeros(len(found.blocks), np.bool_)
     node = _container(found.nodes, found.groups, found.blocks, chosen, _HOLDERS, _UNSEEN, _CHROMED)
     return chosen if node >= 0 and chosen.any() else None
+
+
+def keep_code(found: Scan, chosen: Any) -> None:
+    """Choose code that stands between chosen blocks of the element around it, in place: the models know more of news
+    than of programs."""
+    if (found.nodes[:, N_TAG] == _PRE).any():
+        _keep_code(found.nodes, found.blocks, chosen)
+
+
+@njit(nogil=True, cache=True)
+def _keep_code(nodes, blocks, chosen):  # type: ignore[no-untyped-def]
+    n = len(nodes)
+    count = len(blocks)
+    low = np.full(n, count, np.int64)
+    high = np.full(n, -1, np.int64)
+    for b in range(count):
+        node = blocks[b, B_NODE]
+        low[node] = min(low[node], b)
+        high[node] = max(high[node], b)
+    for node in range(n - 1, 0, -1):
+        up = nodes[node, N_PARENT]
+        low[up] = min(low[up], low[node])
+        high[up] = max(high[up], high[node])
+    after = np.full(count + 1, count, np.int64)  # the nearest chosen block from here on
+    for b in range(count - 1, -1, -1):
+        after[b] = b if chosen[b] else after[b + 1]
+    before = -1
+    for b in range(count):
+        node = blocks[b, B_NODE]
+        if chosen[b]:
+            before = b
+        elif nodes[node, N_TAG] == _PRE:
+            # Up to the element that holds more than this code.
+            while node > 0 and low[node] == low[blocks[b, B_NODE]] and high[node] == high[blocks[b, B_NODE]]:
+                node = nodes[node, N_PARENT]
+            if before >= low[node] and after[b + 1] <= high[node]:
+                chosen[b] = True
+                before = b
 
 
 @njit(nogil=True, cache=True)
@@ -103,7 +146,7 @@ def _places(nodes, out, lists, inner, larger):  # type: ignore[no-untyped-def]
         elif tag == _TR:
             out[node, L_ROW] = node
             out[node, L_CELL] = -1
-        elif tag == _TD or tag == _TH:
+        elif tag in (_TD, _TH):
             out[node, L_CELL] = node
             table = out[node, L_TABLE]
             row = out[node, L_ROW]

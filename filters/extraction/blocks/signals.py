@@ -6,8 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from algok.filters.extraction.blocks.columns import (
+    B_CHARS,
+    B_LINKED,
+    B_NODE,
+    N_TAG,
+)
 from algok.filters.extraction.blocks.names import TAGS
-from algok.filters.extraction.blocks.scan import B_CHARS, B_LINKED, B_NODE, N_TAG, Scan
+from algok.filters.extraction.blocks.scan import Scan
 from algok.filters.extraction.blocks.write import block_text
 from algok.filters.extraction.messages import PageResult
 from algok.filters.extraction.signals import TITLE_CHARS, count_tex, licence_mark, opts_out

@@ -5,6 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from algok.filters.extraction.blocks.columns import (
+    B_CHARS,
+    B_NODE,
+    B_PIECE,
+    B_PIECES,
+    N_PARENT,
+    N_TAG,
+)
 from algok.filters.extraction.blocks.layout import (
     L_CELL,
     L_HEADING,
@@ -17,7 +25,7 @@ from algok.filters.extraction.blocks.layout import (
     places,
 )
 from algok.filters.extraction.blocks.names import TAGS
-from algok.filters.extraction.blocks.scan import B_CHARS, B_NODE, B_PIECE, B_PIECES, N_PARENT, N_TAG, Scan
+from algok.filters.extraction.blocks.scan import Scan
 from algok.filters.extraction.markdown import Style
 
 __all__ = ["block_text", "write"]
@@ -120,7 +128,7 @@ class _Writer:
         lines = before
         parents, tags = self._found.nodes[:, N_PARENT], self._found.nodes[:, N_TAG]
         for number, (row, texts) in enumerate(sorted(rows.items())):
-            cells = [cell for cell in self._cells_of(row, parents)]
+            cells = np.flatnonzero(parents == row).tolist()
             if len(cells) == 1:
                 lines.append(" ".join(texts[cells[0]]))
                 continue
@@ -128,7 +136,3 @@ class _Writer:
             if number == 0 and all(tags[cell] == _TH for cell in cells):
                 lines.append("|" + "---|" * len(cells))
         return lines
-
-    @staticmethod
-    def _cells_of(row: int, parents: Any) -> list[int]:
-        return [int(cell) for cell in np.flatnonzero(parents == row)]
