@@ -24,13 +24,11 @@ import shlex
 import shutil
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import xxhash
 
 from algok.filters.extraction import blocks as package
 from algok.filters.extraction.blocks.columns import B_CHARS
@@ -42,12 +40,12 @@ from algok.filters.extraction.messages import Page
 from algok.filters.extraction.options import ExtractOptions
 from algok.filters.extraction.page import PageKernel
 from benchmarks.extraction_quality import DATA, SETS, decoder, load, score
+from benchmarks.folds import FOLDS, fold_of, models_of
 from benchmarks.machine import describe
 from benchmarks.tables import RESULTS, Result, Table, publish
 
 __all__ = ["main"]
 
-FOLDS = 5
 #: Trees of the first and of the second model, and how they grow: the best of a few on hosts left out; four times as
 #: many leaves or half the rate change no F1 by more than .003.
 ROUNDS = (80, 120)
@@ -100,18 +98,6 @@ def main(arguments: list[str] | None = None) -> Result:
         shutil.copy(given.out / "model.npz", Path(package.__file__).parent / "model.npz")
     print(publish(result, given.results))
     return result
-
-
-def fold_of(host: str) -> int:
-    """The fold that a host is left out of."""
-    return xxhash.xxh3_64_intdigest(host.encode()) % FOLDS
-
-
-def models_of(path: Path) -> tuple[Forest, Forest]:
-    """The first and the second model in a file."""
-    with np.load(path) as arrays:
-        one, two = (Forest(*(arrays[f"{name}_{field}"] for field in Forest._fields)) for name in ("first", "second"))
-    return one, two
 
 
 # --- pages and labels ----------------------------------------------------------------------------------------------
@@ -289,7 +275,6 @@ def _forest(booster: Any) -> Forest:
 def _measured(given: argparse.Namespace, machine: dict[str, Any], pages: int, blocks: int) -> Result:
     """The engine on the gold pages, each by models that did not see its host."""
     gold = load(given.data)
-    hosts = _hosts(given.data)
     rows: list[list[Any]] = []
     measured: dict[str, Any] = {}
     cases = [ExtractOptions(engine="trafilatura"), ExtractOptions(engine="blocks")]
@@ -298,16 +283,16 @@ def _measured(given: argparse.Namespace, machine: dict[str, Any], pages: int, bl
         kernels = [
             PageKernel(options, decoder(), models=models_of(given.out / f"fold-{fold}.npz")) for fold in range(FOLDS)
         ]
-        texts, spent = [], Counter[str]()
+        texts, spent = [], dict.fromkeys(SETS, 0.0)
         for page in gold:
-            kernel = kernels[fold_of(hosts[page.row["warc"], page.row["offset"]])]
+            kernel = kernels[fold_of(page.host)]
             began = time.process_time()
             texts.append(kernel.extract(Page(page.payload)).text or "")
             spent[page.group] += time.process_time() - began
         scores = score(gold, texts)
         name = options.engine if options.engine != "cascade" else f"cascade, sure = {options.sure:g}"
         measured[name] = {group: {**scores[group]._asdict(), "cpu_s": spent[group]} for group in SETS}
-        rows.append([name, *(str(scores[group]) for group in SETS), spent.total()])
+        rows.append([name, *(str(scores[group]) for group in SETS), sum(spent.values())])
     slowest = rows[0][-1]
     return Result(
         benchmark="blocks",
@@ -331,11 +316,6 @@ def _measured(given: argparse.Namespace, machine: dict[str, Any], pages: int, bl
         ],
         measured=measured,
     )
-
-
-def _hosts(data: Path) -> dict[tuple[str, int], str]:
-    with gzip.open(data / "mini_crawl" / "manifest.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return {(row["file"], row["offset"]): row["host"] for row in map(json.loads, lines)}
 
 
 if __name__ == "__main__":

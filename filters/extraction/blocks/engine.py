@@ -39,9 +39,13 @@ class Blocks:
     def __init__(self, options: ExtractOptions, models: tuple[Forest, Forest] | None = None) -> None:
         self._style = Style(lists=options.lists, tables=options.tables, code=options.code, headings=options.headings)
         self._containers = options.containers
-        self._bar = {"recall": 0.35, "balanced": 0.5, "precision": 0.65}[options.focus]
+        self._bar = {"recall": 0.4, "balanced": 0.5, "precision": 0.6}[options.focus]
         self._first, self._second = models or (load("first"), load("second"))
-        self(b"<title>t</title><div class=entry-content><p>\xea\xb0\x80 text")  # what is compiled is loaded here
+        # What is compiled is compiled or loaded here, and not on the clock of the first page that needs it.
+        found = scan(b"<div class=entry-content><p>text<pre>code")
+        if found is not None:
+            container(found)
+            write(found, self._choose(found)[0] | True, self._style)
 
     def __call__(self, page: bytes) -> Found | None:
         """Main text of a page in UTF-8; ``None`` for a page that this engine leaves to others."""

@@ -141,7 +141,8 @@ def _scan(  # type: ignore[no-untyped-def]
     attributes = np.zeros(6, np.int64)
     own = np.zeros(1, np.uint64)
     link_depth = 0  # of the stack where the open anchor began; 0: none
-    pre_depth = 0
+    in_pre = False
+    opened = 0  # elements in the code at hand
     # The block at hand.
     first_piece = 0
     chars = linked = nwords = stops = commas = digits = upper = lower = hangul = ideographs = links = 0
@@ -250,8 +251,10 @@ def _scan(  # type: ignore[no-untyped-def]
                     text_from = -1
                 i = comment_end(data, i, end, missing)
                 continue
-        if boundary and pre_depth > 0 and i < end and not (action == 2 and tag == _PRE):
-            # Code is one block, with a line break for every boundary inside of it.
+        if boundary and in_pre and i < end and not (action == 2 and (tag == _PRE or opened == 0)):
+            # Code is one block, with a line break for every line of it that is an element, until its end tag or that of
+            # an element around it.
+            opened += 1 if action == 1 else -1 if action == 2 else 0
             if action == 3 or (action == 2 and tag != 0) or (action == 1 and tag == _LI):
                 pieces[p, 0] = -1
                 pieces[p, 1] = -1
@@ -313,10 +316,10 @@ def _scan(  # type: ignore[no-untyped-def]
                     depth += 1
                 n += 1
                 if tag == _PRE:
-                    pre_depth = depth
+                    in_pre = True
+                    opened = 0
             elif action == 2:
-                if tag == _PRE:
-                    pre_depth = 0
+                in_pre = False
                 depth = close(stack, depth, nodes, tag)
                 if link_depth > depth:
                     link_depth = 0
