@@ -31,11 +31,12 @@ from statistics import mean
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from algok.filters.extraction.blocks.forest import load as load_models
 from algok.filters.extraction.messages import Page
 from algok.filters.extraction.options import ExtractOptions
 from algok.filters.extraction.page import PageKernel
 from benchmarks.apart import Apart
-from benchmarks.folds import FOLDS, fold_of, models_of
+from benchmarks.folds import FOLDS, fold_of
 from benchmarks.machine import describe
 from benchmarks.tables import RESULTS, Bar, Result, Table, publish
 
@@ -160,7 +161,7 @@ def own_engines(models: Path | None) -> dict[str, Callable[[], Callable[[Gold], 
             if models is None or given.engine not in ("cascade", "blocks"):
                 kernel = PageKernel(given, decoder())
                 return lambda page: kernel.extract(Page(page.payload)).text or ""
-            kernels = [PageKernel(given, decoder(), models_of(models / f"fold-{fold}.npz")) for fold in range(FOLDS)]
+            kernels = [PageKernel(given, decoder(), load_models(models / f"fold-{fold}.npz")) for fold in range(FOLDS)]
             return lambda page: kernels[fold_of(page.host)].extract(Page(page.payload)).text or ""
 
         return make

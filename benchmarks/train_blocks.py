@@ -9,9 +9,9 @@ by the snippets of trafilatura's own benchmark where the page has some. So the m
 looked, and from the slow engine elsewhere.
 
 Hosts are dealt into five folds. The second model of a fold is trained on what the first models say about hosts that
-they did not see. Every gold page is then measured by the models of the fold that its host was left out of, through the
-whole page kernel; the models that ship are trained on all pages, the same way. ``--install`` puts those into the
-package. Deterministic: one thread, fixed seeds.
+they did not see, that of the page on how good both together are there. Every gold page is then measured by the models
+of the fold that its host was left out of, through the whole page kernel; the models that ship are trained on all
+pages, the same way. ``--install`` puts those into the package. Deterministic: one thread, fixed seeds.
 """
 
 import argparse
@@ -24,51 +24,55 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import xxhash
 
 from algok.filters.extraction import blocks as package
+from algok.filters.extraction.blocks.certainty import page_row
 from algok.filters.extraction.blocks.columns import B_CHARS
 from algok.filters.extraction.blocks.features import first, second
-from algok.filters.extraction.blocks.forest import Forest, predict
+from algok.filters.extraction.blocks.forest import Forest, Models, predict
+from algok.filters.extraction.blocks.forest import load as load_models
 from algok.filters.extraction.blocks.scan import Scan, scan
 from algok.filters.extraction.blocks.write import block_text
 from algok.filters.extraction.messages import Page
 from algok.filters.extraction.options import ExtractOptions
 from algok.filters.extraction.page import PageKernel
 from benchmarks.extraction_quality import DATA, SETS, decoder, load, score
-from benchmarks.folds import FOLDS, fold_of, models_of
+from benchmarks.folds import FOLDS, fold_of
 from benchmarks.machine import describe
 from benchmarks.tables import RESULTS, Result, Table, publish
 
 __all__ = ["main"]
 
-#: Trees of the first and of the second model, and how they grow: the best of a few on hosts left out; four times as
-#: many leaves or half the rate change no F1 by more than .003.
-ROUNDS = (80, 120)
+#: Trees of the first, the second and the page's model, and how they grow: the best of a few on hosts left out.
+ROUNDS = (80, 120, 60)
 GROWTH = {
     "objective": "binary", "learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 40, "feature_fraction": 0.5,
     "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 5, "max_bin": 127, "num_threads": 1, "seed": 1,
     "deterministic": True, "force_row_wise": True, "verbose": -1,
 }  # fmt: skip
-#: Weight of a page by where its labels are from; the 2,300 splogs of the mini crawl are all alike.
+#: Weight of a page by where its labels are from.
 WEIGHTS = {"scrapinghub_fulltext": 3.0, "snippets": 2.0, "readability": 2.0}
-SPLOG = 0.25
+#: One in so many of the 2,300 splogs of the mini crawl, which are all alike, is learnt from.
+SPLOGS = 4
 _GOLD = ("scrapinghub_fulltext", "ko_template", "readability")
 _NO_WORD = re.compile(r"[\W_]+")
 
 
 class Sample(NamedTuple):
-    """A page: its blocks, their measurements, labels float32[blocks] and weights float64[blocks]."""
+    """A page: its blocks, their measurements, labels float32[blocks], weights float64[blocks]; its own weight."""
 
     host: str
     found: Scan
     rows: Any
     labels: Any
     weights: Any
+    weight: float
 
 
 def main(arguments: list[str] | None = None) -> Result:
@@ -87,12 +91,22 @@ def main(arguments: list[str] | None = None) -> Result:
     blocks = sum(len(sample.labels) for sample in samples)
     print(f"{len(samples):,} pages, {blocks:,} blocks, {sum(s.labels.sum() for s in samples):,.0f} of main text")
     folds = np.array([fold_of(sample.host) for sample in samples])
-    guesses = _guesses(samples, folds)
-    seconds = [second(sample.found, guess) for sample, guess in zip(samples, guesses, strict=True)]
-    for fold in range(FOLDS):
-        _train(samples, seconds, np.flatnonzero(folds != fold), given.out / f"fold-{fold}.npz")
-        print(f"fold {fold}: {np.sum(folds == fold):,} pages left out", flush=True)
-    _train(samples, seconds, np.arange(len(samples)), given.out / "model.npz")
+    every = np.arange(len(samples))
+    guesses = _left_out(folds, lambda seen: _block_model(samples, seen, ROUNDS[0]), lambda i: samples[i].rows)
+    wide = [
+        sample._replace(rows=np.hstack([sample.rows, second(sample.found, guess)]))
+        for sample, guess in zip(samples, guesses, strict=True)
+    ]
+    answers = _left_out(folds, lambda seen: _block_model(wide, seen, ROUNDS[1]), lambda i: wide[i].rows)
+    pages = [_page(*page) for page in zip(wide, guesses, answers, strict=True)]
+    for fold in (*range(FOLDS), None):
+        seen = every if fold is None else np.flatnonzero(folds != fold)
+        models = Models(
+            _block_model(samples, seen, ROUNDS[0]), _block_model(wide, seen, ROUNDS[1]), _page_model(pages, seen)
+        )
+        name = "model" if fold is None else f"fold-{fold}"
+        _save(given.out / f"{name}.npz", models)
+        print(f"{name}: trained on {len(seen):,} pages", flush=True)
     result = _measured(given, machine, len(samples), blocks)
     if given.install:
         shutil.copy(given.out / "model.npz", Path(package.__file__).parent / "model.npz")
@@ -112,6 +126,8 @@ def _samples(data: Path) -> Iterator[Sample]:
     with gzip.open(data / "mini_crawl" / "manifest.jsonl.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
             record = json.loads(line)
+            if record["site_class"] == "splog" and xxhash.xxh3_64_intdigest(record["url"].encode()) % SPLOGS:
+                continue
             with (data / "mini_crawl" / record["file"]).open("rb") as stream:
                 stream.seek(record["offset"])
                 payload = next(iter(ArchiveIterator(stream))).reader.read()
@@ -121,9 +137,7 @@ def _samples(data: Path) -> Iterator[Sample]:
                 continue
             page = Page(payload, charset or None, url=record["url"])
             labels, weight = _labels(found, teacher, page, gold.get((record["file"], record["offset"]), {}))
-            if record["site_class"] == "splog":
-                weight *= SPLOG
-            yield Sample(record["host"], found, first(found), labels, weight * _weights(found, labels))
+            yield Sample(record["host"], found, first(found), labels, weight * _weights(found, labels), weight)
 
 
 def _gold(data: Path) -> dict[tuple[str, int], dict[str, Any]]:
@@ -207,30 +221,46 @@ def _weights(found: Scan, labels: Any) -> Any:
 # --- training ------------------------------------------------------------------------------------------------------
 
 
-def _fit(rows: Any, labels: Any, weights: Any, rounds: int) -> Any:
+def _fit(rows: Any, labels: Any, weights: Any, rounds: int, **growth: Any) -> Forest:
     import lightgbm
 
-    return lightgbm.train(GROWTH, lightgbm.Dataset(rows, labels, weight=weights), rounds)
+    return _forest(lightgbm.train(GROWTH | growth, lightgbm.Dataset(rows, labels, weight=weights), rounds))
 
 
-def _guesses(samples: list[Sample], folds: Any) -> list[Any]:
-    """Probabilities by a first model that did not see the host, for every page."""
-    guesses: list[Any] = [None] * len(samples)
+def _block_model(samples: list[Sample], seen: Any, rounds: int) -> Forest:
+    return _fit(*_joined([samples[i] for i in seen]), rounds)
+
+
+def _left_out(folds: Any, train: Callable[[Any], Forest], rows: Callable[[Any], Any]) -> list[Any]:
+    """For every page what a model says that did not see its host."""
+    said: list[Any] = [None] * len(folds)
     for fold in range(FOLDS):
-        seen = [sample for sample, own in zip(samples, folds, strict=True) if own != fold]
-        model = _forest(_fit(*_joined(seen), ROUNDS[0]))
+        model = train(np.flatnonzero(folds != fold))
         for i in np.flatnonzero(folds == fold):
-            guesses[i] = predict(model, samples[i].rows)
-    return guesses
+            said[i] = predict(model, rows(i))
+    return said
 
 
-def _train(samples: list[Sample], seconds: list[Any], chosen: Any, path: Path) -> None:
-    """Both models from the chosen pages, into a file."""
-    rows, labels, weights = _joined([samples[i] for i in chosen])
-    one = _forest(_fit(rows, labels, weights, ROUNDS[0]))
-    two = _forest(_fit(np.hstack([rows, np.concatenate([seconds[i] for i in chosen])]), labels, weights, ROUNDS[1]))
-    arrays = {f"{name}_{field}": value for name, model in (("first", one), ("second", two))
-              for field, value in model._asdict().items()}  # fmt: skip
+def _page(sample: Sample, guess: Any, p: Any) -> tuple[Any, float, float]:
+    """(measurements of a page and the choice of its blocks, the F1 of the choice by characters, weight)."""
+    chosen = p >= 0.5
+    chars = sample.found.blocks[:, B_CHARS]
+    both = chars[chosen].sum() + (chars * sample.labels).sum()
+    f1 = 2 * (chars * sample.labels)[chosen].sum() / both if both else 0.0
+    return page_row(sample.found, sample.rows, guess, p, chosen), f1, sample.weight
+
+
+def _page_model(pages: list[tuple[Any, float, float]], seen: Any) -> Forest:
+    """Cross-entropy with the F1 as the share of a yes: a regression whose values stay between 0 and 1."""
+    rows, scores, weights = zip(*(pages[i] for i in seen), strict=True)
+    growth = {"objective": "cross_entropy", "num_leaves": 8, "feature_fraction": 0.7, "min_data_in_leaf": 30}
+    return _fit(np.concatenate(rows), np.array(scores), np.array(weights), ROUNDS[2], **growth)
+
+
+def _save(path: Path, models: Models) -> None:
+    arrays = {
+        f"{name}_{field}": value for name, model in models._asdict().items() for field, value in model._asdict().items()
+    }
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
@@ -281,7 +311,7 @@ def _measured(given: argparse.Namespace, machine: dict[str, Any], pages: int, bl
     cases += [ExtractOptions(engine="cascade", sure=sure) for sure in (0.7, 0.8, 0.85, 0.9, 0.95, 0.98)]
     for options in cases:
         kernels = [
-            PageKernel(options, decoder(), models=models_of(given.out / f"fold-{fold}.npz")) for fold in range(FOLDS)
+            PageKernel(options, decoder(), models=load_models(given.out / f"fold-{fold}.npz")) for fold in range(FOLDS)
         ]
         texts, spent = [], dict.fromkeys(SETS, 0.0)
         for page in gold:

@@ -58,7 +58,7 @@ class ExtractOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     formulas: bool = True
     #: Mark headings with #; without, they are plain lines.
     headings: bool = True
-    #: Keep reader comments in the text.
+    #: Keep reader comments in the text; takes ``trafilatura`` on every page.
     comments: bool = False
     #: Try the body containers of well-known page templates (Tistory, Naver, WordPress, Hexo, Jekyll, ...) first.
     containers: bool = True
@@ -73,6 +73,8 @@ class ExtractOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise RecipeError(f"extract.engine: {self.engine!r} is unknown; choose one of {', '.join(ENGINES)}")
         if self.focus not in get_args(Focus):
             raise RecipeError(f"extract.focus: {self.focus!r} is unknown; choose balanced, recall or precision")
+        if self.engine == "blocks" and self.comments:
+            raise RecipeError('extract.comments: true: engine = "blocks" cannot tell comments; choose "cascade"')
         for name, low, high in (
             ("sure", 0, 1),
             ("time_limit_s", 0.05, 3600),

@@ -8,7 +8,7 @@ from lxml import etree
 from lxml import html as lxml_html
 
 from algok.filters.extraction.blocks.engine import Blocks
-from algok.filters.extraction.blocks.forest import Forest
+from algok.filters.extraction.blocks.forest import Models
 from algok.filters.extraction.blocks.signals import measure as measure_scan
 from algok.filters.extraction.checks import repair_early_end
 from algok.filters.extraction.engine import Engine, make_engine
@@ -61,13 +61,12 @@ class PageKernel:
     ``models``: other models of the block engine than those of the package, for measurements.
     """
 
-    def __init__(self, options: ExtractOptions, decoder: Decoder, models: tuple[Forest, Forest] | None = None) -> None:
+    def __init__(self, options: ExtractOptions, decoder: Decoder, models: Models | None = None) -> None:
         self._decode = decoder
         self._options = options
         self._engine: Engine = make_engine(options)
-        self._blocks = (
-            Blocks(options, models) if options.engine in ("cascade", "blocks") and not options.comments else None
-        )
+        by_blocks = options.engine in ("cascade", "blocks") and not options.comments
+        self._blocks = Blocks(options, models) if by_blocks else None
         self._sure = options.sure if options.engine == "cascade" else 0.0
 
     def extract(self, page: Page) -> PageResult:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algok.filters.charset import decode
+from algok.filters.extraction.blocks.certainty import PAGE, page_row
 from algok.filters.extraction.blocks.columns import B_CHARS, B_LINKED, B_NODE, B_PIECE, B_PIECES, N_PARENT, N_TAG
 from algok.filters.extraction.blocks.engine import Blocks
 from algok.filters.extraction.blocks.features import FIRST, SECOND, first, second
@@ -79,7 +80,7 @@ IMPLIED = {
     "end tag beyond a cell": ("<div><table><tr><td>a</div>b</td></tr></table>c", ["div table tr td"] * 2 + ["div"]),
     "elements left open": ("<div><section><p>a</div>b", ["div section p", ""]),
     "end of body and html": ("<html><body>a</body></html><p>b", ["html body", "html body p"]),
-    "element of the page's own": ("<my-box>a<p>b</p></my-box>c", ["other", "other p", ""]),
+    "element of the page's own": ("<div><my-box>a<o:p>b</o:p></my-box>c<my-box><p>d", ["div", "div p"]),
 }
 
 
@@ -152,9 +153,11 @@ def test_predictions_are_sums_over_trees() -> None:
     np.testing.assert_allclose(predict(forest, rows), 1 / (1 + np.exp(-log_odds)), rtol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "width"), [("first", len(FIRST)), ("second", len(FIRST) + len(SECOND))])
+@pytest.mark.parametrize(
+    ("name", "width"), [("first", len(FIRST)), ("second", len(FIRST) + len(SECOND)), ("page", len(PAGE))]
+)
 def test_the_models_of_the_package_fit_the_measurements(name: str, width: int) -> None:
-    forest = load(name)
+    forest = getattr(load(), name)
     assert forest.feature.min() >= 0
     assert forest.feature.max() < width
     used = np.concatenate([forest.left, forest.right, forest.roots])
@@ -174,6 +177,20 @@ def test_measurements_by_name() -> None:
     more = second(found, np.array([0.0, 0.25, 1.0], np.float32))
     assert more[:, SECOND.index("p-1")].tolist() == [-1, 0, 0.25]
     assert more[:, SECOND.index("in_best")].tolist() == [0, 0, 1], "the element whose text is the best answer"
+
+
+def test_measurements_of_a_page() -> None:
+    found = scanned(f"<nav><a href=x>Home</a></nav><article><h1>Title</h1><p>{'Words. ' * 30}</p><p>No</p></article>")
+    rows = np.hstack([first(found), second(found, np.full(4, 0.5, np.float32))])
+    p = np.array([0.0, 0.75, 1.0, 0.25], np.float32)
+    row = page_row(found, rows, np.full(4, 0.5, np.float32), p, p >= 0.5)[0]
+    value = dict(zip(PAGE, row.tolist(), strict=True))
+    kept, believed = 0.75 * 5 + 180, 0.75 * 5 + 180 + 0.25 * 2
+    assert value["expected"] == pytest.approx(2 * kept / (185 + believed))
+    assert value["expected_first"] == pytest.approx(2 * 0.5 / (1 + 0.5)), "all blocks at one half"
+    assert value["chosen_share"] == pytest.approx(185 / 191)
+    assert (value["runs"], value["headings"], value["linked"]) == (1, 1, 0)
+    assert (value["least_chosen"], value["most_left"]) == (1, 0), "of blocks of a hundred characters"
 
 
 def test_pages_that_are_left_to_others() -> None:

@@ -4,12 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from algok.filters.extraction.blocks.certainty import page_row
 from algok.filters.extraction.blocks.columns import (
-    B_CHARS,
     N_TAG,
 )
 from algok.filters.extraction.blocks.features import first, second
-from algok.filters.extraction.blocks.forest import Forest, load, predict
+from algok.filters.extraction.blocks.forest import Models, load, predict
 from algok.filters.extraction.blocks.layout import container, keep_code
 from algok.filters.extraction.blocks.names import DRAWN, NUMBERED, TAGS
 from algok.filters.extraction.blocks.scan import Scan, scan
@@ -36,11 +36,11 @@ class Blocks:
     """The engine; made once per process, which loads the models and compiled code. ``models``: others than those that
     come with the package."""
 
-    def __init__(self, options: ExtractOptions, models: tuple[Forest, Forest] | None = None) -> None:
+    def __init__(self, options: ExtractOptions, models: Models | None = None) -> None:
         self._style = Style(lists=options.lists, tables=options.tables, code=options.code, headings=options.headings)
         self._containers = options.containers
         self._bar = {"recall": 0.4, "balanced": 0.5, "precision": 0.6}[options.focus]
-        self._first, self._second = models or (load("first"), load("second"))
+        self._models = models or load()
         # What is compiled is compiled or loaded here, and not on the clock of the first page that needs it.
         found = scan(b"<div class=entry-content><p>text<pre>code")
         if found is not None:
@@ -61,15 +61,14 @@ class Blocks:
         return Found(drop_furniture(write(found, chosen, self._style)) if chosen.any() else "", sure, found)
 
     def _choose(self, found: Scan) -> tuple[Any, float]:
-        """(bool[blocks], expected F1 of the choice by characters)."""
+        """(bool[blocks], F1 that is expected of the choice)."""
         if not len(found.blocks):
             return np.zeros(0, np.bool_), 0.0
         rows = first(found)
-        rows = np.hstack([rows, second(found, predict(self._first, rows))])
-        p = predict(self._second, rows).astype(np.float64)
+        guess = predict(self._models.first, rows)
+        rows = np.hstack([rows, second(found, guess)])
+        p = predict(self._models.second, rows)
         chosen = p >= self._bar
-        chars = found.blocks[:, B_CHARS]
-        hit = float((chars * p)[chosen].sum())
-        expected = 2 * hit / (float(chars[chosen].sum()) + float((chars * p).sum())) if hit else 0.0
+        sure = float(predict(self._models.page, page_row(found, rows, guess, p, chosen))[0])
         keep_code(found, chosen)
-        return chosen, expected
+        return chosen, sure

@@ -1,12 +1,14 @@
 """Boosted trees over rows of measurements: the form in which a model is shipped, and its evaluation."""
 
+from contextlib import ExitStack
 from importlib import resources
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-__all__ = ["Forest", "load", "predict"]
+__all__ = ["Forest", "Models", "load", "predict"]
 
 
 class Forest(NamedTuple):
@@ -22,14 +24,27 @@ class Forest(NamedTuple):
     leaves: Any
 
 
-def load(name: str) -> Forest:
-    """One of the two models that come with the package, ``first`` or ``second``."""
-    with resources.files(__package__).joinpath("model.npz").open("rb") as file, np.load(file) as arrays:
-        return Forest(*(arrays[f"{name}_{field}"] for field in Forest._fields))
+class Models(NamedTuple):
+    """``first`` and ``second`` say of a block whether it is main text; ``page`` says of a page how good their choice
+    is, as an F1."""
+
+    first: Forest
+    second: Forest
+    page: Forest
+
+
+def load(path: Path | None = None) -> Models:
+    """The models in a file, of the package if none is given."""
+    with ExitStack() as stack:
+        file: Any = path
+        if path is None:
+            file = stack.enter_context(resources.files(__package__).joinpath("model.npz").open("rb"))
+        arrays = stack.enter_context(np.load(file))
+        return Models(*(Forest(*(arrays[f"{name}_{field}"] for field in Forest._fields)) for name in Models._fields))
 
 
 def predict(forest: Forest, rows: Any) -> Any:
-    """Probabilities float32[n] of rows float32[n, features]."""
+    """Values between 0 and 1, float32[n], of rows float32[n, measurements]."""
     out = np.empty(len(rows), np.float32)
     _predict(*forest, rows, out)
     return out

@@ -16,7 +16,8 @@ __all__ = """
 #: elements hold nothing; the content of skipped ones is no text.
 INLINE, VOID, SKIP, BLOCK = range(4)
 
-#: Block elements; the place is the id of the element. Others than these are ``other``.
+#: Block elements; the place is the id of the element, ``other`` the root of the page. Unknown ones stand in their line,
+#: as in browsers.
 TAGS = """
     other html head body div section article main header footer nav aside p h1 h2 h3 h4 h5 h6 ul ol menu li dl
     dt dd table thead tbody tfoot tr td th caption blockquote pre figure figcaption address form fieldset

@@ -190,7 +190,7 @@ def _scan(  # type: ignore[no-untyped-def]
                 place = place_of(name, names)
                 if place >= 0 and sizes[place] != size:
                     place = -1
-                kind = BLOCK if place < 0 else kinds[place] & 0xFF
+                kind = INLINE if place < 0 else kinds[place] & 0xFF
                 tag = 0 if place < 0 else kinds[place] >> 8
                 if not closing and (kind == BLOCK or (kind == INLINE and tag == 4)):
                     attributes[:] = 0
@@ -255,7 +255,7 @@ def _scan(  # type: ignore[no-untyped-def]
             # Code is one block, with a line break for every line of it that is an element, until its end tag or that of
             # an element around it.
             opened += 1 if action == 1 else -1 if action == 2 else 0
-            if action == 3 or (action == 2 and tag != 0) or (action == 1 and tag == _LI):
+            if action == 3 or action == 2 or (action == 1 and tag == _LI):
                 pieces[p, 0] = -1
                 pieces[p, 1] = -1
                 p += 1
