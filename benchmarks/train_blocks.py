@@ -9,9 +9,9 @@ by the snippets of trafilatura's own benchmark where the page has some. So the m
 looked, and from the slow engine elsewhere.
 
 Hosts are dealt into five folds. The second model of a fold is trained on what the first models say about hosts that
-they did not see, that of the page on how good both together are there. Every gold page is then measured by the models
-of the fold that its host was left out of, through the whole page kernel; the models that ship are trained on all
-pages, the same way. ``--install`` puts those into the package. Deterministic: one thread, fixed seeds.
+they did not see. Every gold page is then measured by the models of the fold that its host was left out of, through the
+whole page kernel; the models that ship are trained on all pages, the same way. ``--install`` puts those into the
+package, ``--trained`` only measures what is in ``--out``. Deterministic: one thread, fixed seeds.
 """
 
 import argparse
@@ -32,7 +32,6 @@ import numpy as np
 import xxhash
 
 from algok.filters.extraction import blocks as package
-from algok.filters.extraction.blocks.certainty import page_row
 from algok.filters.extraction.blocks.columns import B_CHARS
 from algok.filters.extraction.blocks.features import first, second
 from algok.filters.extraction.blocks.forest import Forest, Models, predict
@@ -49,8 +48,8 @@ from benchmarks.tables import RESULTS, Result, Table, publish
 
 __all__ = ["main"]
 
-#: Trees of the first, the second and the page's model, and how they grow: the best of a few on hosts left out.
-ROUNDS = (80, 120, 60)
+#: Trees of the first and of the second model, and how they grow: the best of a few on hosts left out.
+ROUNDS = (80, 120)
 GROWTH = {
     "objective": "binary", "learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 40, "feature_fraction": 0.5,
     "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 5, "max_bin": 127, "num_threads": 1, "seed": 1,
@@ -65,14 +64,13 @@ _NO_WORD = re.compile(r"[\W_]+")
 
 
 class Sample(NamedTuple):
-    """A page: its blocks, their measurements, labels float32[blocks], weights float64[blocks]; its own weight."""
+    """A page: its blocks, their measurements, labels float32[blocks], weights float64[blocks]."""
 
     host: str
     found: Scan
     rows: Any
     labels: Any
     weights: Any
-    weight: float
 
 
 def main(arguments: list[str] | None = None) -> Result:
@@ -82,36 +80,39 @@ def main(arguments: list[str] | None = None) -> Result:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA, help="folder with mini_crawl and extraction_gold")
     parser.add_argument("--out", type=Path, default=Path("work/blocks"), help="where the models go")
+    parser.add_argument("--trained", action="store_true", help="measure the models that are there")
     parser.add_argument("--install", action="store_true", help="put the models into the package")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     machine = describe()
-    samples = list(_samples(given.data))
-    blocks = sum(len(sample.labels) for sample in samples)
-    print(f"{len(samples):,} pages, {blocks:,} blocks, {sum(s.labels.sum() for s in samples):,.0f} of main text")
-    folds = np.array([fold_of(sample.host) for sample in samples])
-    every = np.arange(len(samples))
-    guesses = _left_out(folds, lambda seen: _block_model(samples, seen, ROUNDS[0]), lambda i: samples[i].rows)
-    wide = [
-        sample._replace(rows=np.hstack([sample.rows, second(sample.found, guess)]))
-        for sample, guess in zip(samples, guesses, strict=True)
-    ]
-    answers = _left_out(folds, lambda seen: _block_model(wide, seen, ROUNDS[1]), lambda i: wide[i].rows)
-    pages = [_page(*page) for page in zip(wide, guesses, answers, strict=True)]
-    for fold in (*range(FOLDS), None):
-        seen = every if fold is None else np.flatnonzero(folds != fold)
-        models = Models(
-            _block_model(samples, seen, ROUNDS[0]), _block_model(wide, seen, ROUNDS[1]), _page_model(pages, seen)
-        )
-        name = "model" if fold is None else f"fold-{fold}"
-        _save(given.out / f"{name}.npz", models)
-        print(f"{name}: trained on {len(seen):,} pages", flush=True)
-    result = _measured(given, machine, len(samples), blocks)
+    if not given.trained:
+        _train(given.data, given.out)
+    result = _measured(given, machine)
     if given.install:
         shutil.copy(given.out / "model.npz", Path(package.__file__).parent / "model.npz")
     print(publish(result, given.results))
     return result
+
+
+def _train(data: Path, out: Path) -> None:
+    """The models of every fold and those that ship, into ``out``."""
+    samples = list(_samples(data))
+    blocks = sum(len(sample.labels) for sample in samples)
+    print(f"{len(samples):,} pages, {blocks:,} blocks, {sum(s.labels.sum() for s in samples):,.0f} of main text")
+    folds = np.array([fold_of(sample.host) for sample in samples])
+    every = np.arange(len(samples))
+    guesses = _left_out(folds, lambda seen: _model(samples, seen, ROUNDS[0]), lambda i: samples[i].rows)
+    wide = [
+        sample._replace(rows=np.hstack([sample.rows, second(sample.found, guess)]))
+        for sample, guess in zip(samples, guesses, strict=True)
+    ]
+    for fold in (*range(FOLDS), None):
+        seen = every if fold is None else np.flatnonzero(folds != fold)
+        models = Models(_model(samples, seen, ROUNDS[0]), _model(wide, seen, ROUNDS[1]))
+        name = "model" if fold is None else f"fold-{fold}"
+        _save(out / f"{name}.npz", models)
+        print(f"{name}: trained on {len(seen):,} pages", flush=True)
 
 
 # --- pages and labels ----------------------------------------------------------------------------------------------
@@ -137,7 +138,7 @@ def _samples(data: Path) -> Iterator[Sample]:
                 continue
             page = Page(payload, charset or None, url=record["url"])
             labels, weight = _labels(found, teacher, page, gold.get((record["file"], record["offset"]), {}))
-            yield Sample(record["host"], found, first(found), labels, weight * _weights(found, labels), weight)
+            yield Sample(record["host"], found, first(found), labels, weight * _weights(found, labels))
 
 
 def _gold(data: Path) -> dict[tuple[str, int], dict[str, Any]]:
@@ -221,13 +222,13 @@ def _weights(found: Scan, labels: Any) -> Any:
 # --- training ------------------------------------------------------------------------------------------------------
 
 
-def _fit(rows: Any, labels: Any, weights: Any, rounds: int, **growth: Any) -> Forest:
+def _fit(rows: Any, labels: Any, weights: Any, rounds: int) -> Forest:
     import lightgbm
 
-    return _forest(lightgbm.train(GROWTH | growth, lightgbm.Dataset(rows, labels, weight=weights), rounds))
+    return _forest(lightgbm.train(GROWTH, lightgbm.Dataset(rows, labels, weight=weights), rounds))
 
 
-def _block_model(samples: list[Sample], seen: Any, rounds: int) -> Forest:
+def _model(samples: list[Sample], seen: Any, rounds: int) -> Forest:
     return _fit(*_joined([samples[i] for i in seen]), rounds)
 
 
@@ -239,22 +240,6 @@ def _left_out(folds: Any, train: Callable[[Any], Forest], rows: Callable[[Any], 
         for i in np.flatnonzero(folds == fold):
             said[i] = predict(model, rows(i))
     return said
-
-
-def _page(sample: Sample, guess: Any, p: Any) -> tuple[Any, float, float]:
-    """(measurements of a page and the choice of its blocks, the F1 of the choice by characters, weight)."""
-    chosen = p >= 0.5
-    chars = sample.found.blocks[:, B_CHARS]
-    both = chars[chosen].sum() + (chars * sample.labels).sum()
-    f1 = 2 * (chars * sample.labels)[chosen].sum() / both if both else 0.0
-    return page_row(sample.found, sample.rows, guess, p, chosen), f1, sample.weight
-
-
-def _page_model(pages: list[tuple[Any, float, float]], seen: Any) -> Forest:
-    """Cross-entropy with the F1 as the share of a yes: a regression whose values stay between 0 and 1."""
-    rows, scores, weights = zip(*(pages[i] for i in seen), strict=True)
-    growth = {"objective": "cross_entropy", "num_leaves": 8, "feature_fraction": 0.7, "min_data_in_leaf": 30}
-    return _fit(np.concatenate(rows), np.array(scores), np.array(weights), ROUNDS[2], **growth)
 
 
 def _save(path: Path, models: Models) -> None:
@@ -302,7 +287,7 @@ def _forest(booster: Any) -> Forest:
 # --- measuring -----------------------------------------------------------------------------------------------------
 
 
-def _measured(given: argparse.Namespace, machine: dict[str, Any], pages: int, blocks: int) -> Result:
+def _measured(given: argparse.Namespace, machine: dict[str, Any]) -> Result:
     """The engine on the gold pages, each by models that did not see its host."""
     gold = load(given.data)
     rows: list[list[Any]] = []
@@ -339,8 +324,8 @@ def _measured(given: argparse.Namespace, machine: dict[str, Any], pages: int, bl
         ],
         bars=[],
         notes=[
-            f"Trained on {pages:,} pages with {blocks:,} blocks in {FOLDS} folds of hosts; every gold page is measured "
-            "by models that were trained without its host. The models in the package saw all of them.",
+            f"Trained in {FOLDS} folds of hosts; every gold page is measured by models that were trained without its "
+            "host. The models in the package saw all of them.",
             "`trafilatura` is algok's own form of trafilatura's cascade, whose answer `cascade` takes where blocks are "
             "not sure.",
         ],

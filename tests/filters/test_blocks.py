@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algok.filters.charset import decode
-from algok.filters.extraction.blocks.certainty import PAGE, page_row
 from algok.filters.extraction.blocks.columns import B_CHARS, B_LINKED, B_NODE, B_PIECE, B_PIECES, N_PARENT, N_TAG
 from algok.filters.extraction.blocks.engine import Blocks
 from algok.filters.extraction.blocks.features import FIRST, SECOND, first, second
@@ -153,9 +152,7 @@ def test_predictions_are_sums_over_trees() -> None:
     np.testing.assert_allclose(predict(forest, rows), 1 / (1 + np.exp(-log_odds)), rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("name", "width"), [("first", len(FIRST)), ("second", len(FIRST) + len(SECOND)), ("page", len(PAGE))]
-)
+@pytest.mark.parametrize(("name", "width"), [("first", len(FIRST)), ("second", len(FIRST) + len(SECOND))])
 def test_the_models_of_the_package_fit_the_measurements(name: str, width: int) -> None:
     forest = getattr(load(), name)
     assert forest.feature.min() >= 0
@@ -177,20 +174,6 @@ def test_measurements_by_name() -> None:
     more = second(found, np.array([0.0, 0.25, 1.0], np.float32))
     assert more[:, SECOND.index("p-1")].tolist() == [-1, 0, 0.25]
     assert more[:, SECOND.index("in_best")].tolist() == [0, 0, 1], "the element whose text is the best answer"
-
-
-def test_measurements_of_a_page() -> None:
-    found = scanned(f"<nav><a href=x>Home</a></nav><article><h1>Title</h1><p>{'Words. ' * 30}</p><p>No</p></article>")
-    rows = np.hstack([first(found), second(found, np.full(4, 0.5, np.float32))])
-    p = np.array([0.0, 0.75, 1.0, 0.25], np.float32)
-    row = page_row(found, rows, np.full(4, 0.5, np.float32), p, p >= 0.5)[0]
-    value = dict(zip(PAGE, row.tolist(), strict=True))
-    kept, believed = 0.75 * 5 + 180, 0.75 * 5 + 180 + 0.25 * 2
-    assert value["expected"] == pytest.approx(2 * kept / (185 + believed))
-    assert value["expected_first"] == pytest.approx(2 * 0.5 / (1 + 0.5)), "all blocks at one half"
-    assert value["chosen_share"] == pytest.approx(185 / 191)
-    assert (value["runs"], value["headings"], value["linked"]) == (1, 1, 0)
-    assert (value["least_chosen"], value["most_left"]) == (1, 0), "of blocks of a hundred characters"
 
 
 def test_pages_that_are_left_to_others() -> None:

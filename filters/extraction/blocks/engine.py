@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from algok.filters.extraction.blocks.certainty import page_row
 from algok.filters.extraction.blocks.columns import (
+    B_CHARS,
     N_TAG,
 )
 from algok.filters.extraction.blocks.features import first, second
@@ -61,14 +61,15 @@ class Blocks:
         return Found(drop_furniture(write(found, chosen, self._style)) if chosen.any() else "", sure, found)
 
     def _choose(self, found: Scan) -> tuple[Any, float]:
-        """(bool[blocks], F1 that is expected of the choice)."""
+        """(bool[blocks], F1 by characters that is to be expected of the choice if the probabilities are right)."""
         if not len(found.blocks):
             return np.zeros(0, np.bool_), 0.0
         rows = first(found)
-        guess = predict(self._models.first, rows)
-        rows = np.hstack([rows, second(found, guess)])
-        p = predict(self._models.second, rows)
+        rows = np.hstack([rows, second(found, predict(self._models.first, rows))])
+        p = predict(self._models.second, rows).astype(np.float64)
         chosen = p >= self._bar
-        sure = float(predict(self._models.page, page_row(found, rows, guess, p, chosen))[0])
+        chars = found.blocks[:, B_CHARS]
+        hit = float((chars * p)[chosen].sum())
+        sure = 2 * hit / (float(chars[chosen].sum()) + float((chars * p).sum())) if hit else 0.0
         keep_code(found, chosen)
         return chosen, sure

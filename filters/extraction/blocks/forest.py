@@ -25,12 +25,10 @@ class Forest(NamedTuple):
 
 
 class Models(NamedTuple):
-    """``first`` and ``second`` say of a block whether it is main text; ``page`` says of a page how good their choice
-    is, as an F1."""
+    """Both say of a block whether it is main text; ``second`` knows what ``first`` says of the other blocks."""
 
     first: Forest
     second: Forest
-    page: Forest
 
 
 def load(path: Path | None = None) -> Models:
@@ -44,7 +42,7 @@ def load(path: Path | None = None) -> Models:
 
 
 def predict(forest: Forest, rows: Any) -> Any:
-    """Values between 0 and 1, float32[n], of rows float32[n, measurements]."""
+    """Probabilities float32[n] of rows float32[n, measurements]."""
     out = np.empty(len(rows), np.float32)
     _predict(*forest, rows, out)
     return out
