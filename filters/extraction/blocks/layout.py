@@ -17,6 +17,15 @@ from algok.filters.extraction.blocks.columns import (
 )
 from algok.filters.extraction.blocks.names import CHROME, TAGS
 from algok.filters.extraction.blocks.scan import Scan
+from algok.filters.extraction.containers import (
+    HANGUL_SHARE,
+    KOREAN_RANKS,
+    LARGEST_SHARE,
+    LEAST_CHARS,
+    LEAST_SHARE,
+    MOST_LINKED,
+    RANKS,
+)
 
 __all__ = [
     "L_CELL",
@@ -52,9 +61,6 @@ _PRE, _TABLE, _TR, _TD, _TH, _LI, _OL, _H1 = (
     _ID[name] for name in ["pre", "table", "tr", "td", "th", "li", "ol", "h1"]
 )
 
-#: As in ``algok.filters.extraction.containers``, whose rules these are on nodes instead of elements.
-_LEAST_CHARS, _LEAST_SHARE, _MOST_LINKED, _LARGEST, _KOREAN_RANKS, _HANGUL_SHARE = 100, 0.1, 0.5, 0.8, 2, 0.1
-
 
 def places(found: Scan) -> Any:
     """int64[nodes, PLACES]."""
@@ -65,7 +71,8 @@ def places(found: Scan) -> Any:
 
 def container(found: Scan) -> Any | None:
     """The blocks of the one body container of a known template, bool[blocks], what is no text in it left out; ``None``
-    where there is no such container, or it is not to be taken at its word (``find_container``)."""
+    where there is no such container, or it is not to be taken at its word: the rules of ``find_container``, on nodes
+    instead of elements."""
     if not (found.nodes[:, N_RANK] >= 0).any():
         return None
     chosen = np.zeros(len(found.blocks), np.bool_)
@@ -192,7 +199,7 @@ def _container(nodes, groups, blocks, chosen, holders, unseen, chromed):  # type
         hangul[up] += hangul[node]
     total = chars[0]
     picked = -1
-    for rank in range(4):
+    for rank in range(len(RANKS)):
         inside = np.zeros(n, np.bool_)
         largest = -1
         together = 0
@@ -206,13 +213,13 @@ def _container(nodes, groups, blocks, chosen, holders, unseen, chromed):  # type
             inside[node] = here or inside[up]
         if largest < 0:
             continue
-        if chars[largest] < _LARGEST * together:
+        if chars[largest] < LARGEST_SHARE * together:
             return -1
-        if chars[largest] < max(_LEAST_CHARS, _LEAST_SHARE * total):
+        if chars[largest] < max(LEAST_CHARS, LEAST_SHARE * total):
             continue
-        if rank >= _KOREAN_RANKS and hangul[largest] <= _HANGUL_SHARE * chars[largest]:
+        if rank >= KOREAN_RANKS and hangul[largest] <= HANGUL_SHARE * chars[largest]:
             return -1
-        if linked[largest] > _MOST_LINKED * chars[largest]:
+        if linked[largest] > MOST_LINKED * chars[largest]:
             return -1
         picked = largest
         break
