@@ -16,6 +16,7 @@ Scorers
 
 import argparse
 import datetime
+import gc
 import gzip
 import importlib
 import json
@@ -220,6 +221,9 @@ def run(chosen: list[str], pages: list[Gold], models: Path | None = None) -> dic
         for page in pages[:: max(1, len(pages) // 20)]:
             for name in chosen:
                 _text(own[name], page) if name in own else peers.run(name, page.payload)
+        # What the engines hold is no work of the collector, who would visit the many sets of models at random moments.
+        gc.collect()
+        gc.freeze()
         for number, page in enumerate(pages):
             turn = number % len(chosen)
             for name in chosen[turn:] + chosen[:turn]:

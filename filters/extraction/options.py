@@ -27,7 +27,8 @@ class ExtractOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     2
     """
 
-    #: Which extractor finds the main text.
+    #: Which extractor finds the main text: ``cascade`` (``blocks`` where it is sure, else ``trafilatura``), ``blocks``,
+    #: ``trafilatura``; to compare with ``trafilatura-default``, ``trafilatura-fast``, ``resiliparse``.
     engine: Engine = "cascade"
     #: F1 that ``blocks`` must expect of its own answer for ``cascade`` to take it, 0 to 1 (docs/extraction.md).
     sure: float = 0.85

@@ -119,6 +119,13 @@ def test_a_table_is_written_as_a_whole_or_by_chosen_blocks() -> None:
     assert write(found, ~chosen & np.array([True, True, False, False]), Style()) == "b"
 
 
+def test_a_table_around_a_long_text_arranges_the_page() -> None:
+    long = "<br>".join([SENTENCE * 4] * 8)
+    found = scanned(f"<table><tr><td>Menu</td><td>{long}</td></tr><tr><td>a</td><td>b</td></tr></table>")
+    lines = write(found, np.ones(len(found.blocks), np.bool_), Style()).split("\n")
+    assert lines == ["Menu", *[(SENTENCE * 4).strip()] * 8, "a", "b"]
+
+
 def test_code_between_chosen_blocks_is_chosen() -> None:
     found = scanned("<div><p>a</p><div><pre>b</pre></div><p>c</p></div><div><pre>d</pre></div>")
     chosen = np.array([True, False, True, False])

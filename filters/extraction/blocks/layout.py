@@ -54,6 +54,8 @@ _INNER = np.array(
     [name in ["table", "ul", "ol", "pre", "h1", "h2", "h3", "h4", "div", "p", "blockquote"] for name in TAGS]
 )
 _LARGER = np.array([name in ["table", "ul", "ol", "pre", "h1", "h2", "h3", "h4", "blockquote"] for name in TAGS])
+#: Lines, and visible characters, that a cell of a data table holds at most.
+_MOST_LINES, _MOST_CHARS = 6, 1_000
 _HOLDERS = np.array([name in ["div", "article", "section", "main", "td"] for name in TAGS])
 _UNSEEN = np.array([name in ["nav", "aside", "footer", "dialog", "label"] for name in TAGS])
 _CHROMED = np.array([name in ["div", "section", "ul", "ol", "p", "nav", "aside", "dl", "table"] for name in TAGS])
@@ -65,7 +67,7 @@ _PRE, _TABLE, _TR, _TD, _TH, _LI, _OL, _H1 = (
 def places(found: Scan) -> Any:
     """int64[nodes, PLACES]."""
     out = np.full((len(found.nodes), len(PLACES)), -1, np.int64)
-    _places(found.nodes, out, _LISTS, _INNER, _LARGER)
+    _places(found.nodes, found.blocks, out, _LISTS, _INNER, _LARGER)
     return out
 
 
@@ -119,7 +121,7 @@ def _keep_code(nodes, blocks, chosen):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _places(nodes, out, lists, inner, larger):  # type: ignore[no-untyped-def]
+def _places(nodes, blocks, out, lists, inner, larger):  # type: ignore[no-untyped-def]
     n = len(nodes)
     items = np.zeros(n, np.int64)
     cells = np.zeros(n, np.int64)
@@ -171,13 +173,25 @@ def _places(nodes, out, lists, inner, larger):  # type: ignore[no-untyped-def]
             out[node, L_INDENT] = max(out[node, L_INDENT], 0)
         elif tag >= _H1 and tag < _H1 + 6:
             out[node, L_HEADING] = tag - _H1 + 1
-    blocks = np.zeros(n, np.int64)
+    # A cell of many lines or of a long text is no datum either, whatever elements it is made of.
+    lines = np.zeros(n, np.int64)
+    chars = np.zeros(n, np.int64)
+    for b in range(len(blocks)):
+        cell = out[blocks[b, B_NODE], L_CELL]
+        if cell >= 0:
+            lines[cell] += 1
+            chars[cell] += blocks[b, B_CHARS]
+            if lines[cell] > _MOST_LINES or chars[cell] > _MOST_CHARS:
+                full[cell] = True
+                if chars[cell] > _MOST_CHARS and out[cell, L_TABLE] >= 0:
+                    layout[out[cell, L_TABLE]] = True
+    filled = np.zeros(n, np.int64)
     for node in range(n):
         if full[node]:
-            blocks[out[node, L_TABLE] if out[node, L_TABLE] >= 0 else 0] += 1
+            filled[out[node, L_TABLE] if out[node, L_TABLE] >= 0 else 0] += 1
     for node in range(n):
         table = out[node, L_TABLE]
-        if table >= 0 and (layout[table] or widest[table] < 2 or 2 * blocks[table] > cells[table]):
+        if table >= 0 and (layout[table] or widest[table] < 2 or 2 * filled[table] > cells[table]):
             out[node, L_TABLE] = -1
 
 

@@ -1,6 +1,7 @@
 """The text of chosen blocks with its structure, in the writing of ``algok.filters.extraction.markdown``."""
 
 import html
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from algok.filters.extraction.blocks.columns import (
     B_NODE,
     B_PIECE,
     B_PIECES,
-    N_PARENT,
     N_TAG,
 )
 from algok.filters.extraction.blocks.layout import (
@@ -57,9 +57,19 @@ class _Writer:
     def __init__(self, found: Scan, chosen: Any, style: Style) -> None:
         self._found = found
         self._style = style
-        self._places = places(found)[found.blocks[:, B_NODE]]
+        every = places(found)
+        self._places = every[found.blocks[:, B_NODE]]
         self._chosen = chosen
         self._tables = self._whole_tables() if style.tables else set()
+        self._blocks_of: dict[int, list[int]] = defaultdict(list)
+        self._cells_of: dict[int, list[int]] = defaultdict(list)
+        if self._tables:
+            inside = np.flatnonzero(self._places[:, L_TABLE] >= 0)
+            for block, table in zip(inside.tolist(), self._places[inside, L_TABLE].tolist(), strict=True):
+                self._blocks_of[table].append(block)
+            cells = np.flatnonzero(every[:, L_CELL] == np.arange(len(every)))
+            for cell, row in zip(cells.tolist(), every[cells, L_ROW].tolist(), strict=True):
+                self._cells_of[row].append(cell)
 
     def _whole_tables(self) -> set[int]:
         """Data tables of which most of the text is chosen."""
@@ -117,18 +127,17 @@ class _Writer:
 
     def _table(self, table: int) -> list[str]:
         rows: dict[int, dict[int, list[str]]] = {}
-        before: list[str] = []
-        for block in np.flatnonzero(self._places[:, L_TABLE] == table).tolist():
+        lines: list[str] = []
+        for block in self._blocks_of[table]:
             row, cell = int(self._places[block, L_ROW]), int(self._places[block, L_CELL])
             text = block_text(self._found, block)
             if row < 0 or cell < 0:
-                before.append(text)
+                lines.append(text)
             else:
                 rows.setdefault(row, {}).setdefault(cell, []).append(text)
-        lines = before
-        parents, tags = self._found.nodes[:, N_PARENT], self._found.nodes[:, N_TAG]
+        tags = self._found.nodes[:, N_TAG]
         for number, (row, texts) in enumerate(sorted(rows.items())):
-            cells = np.flatnonzero(parents == row).tolist()
+            cells = self._cells_of[row]
             if len(cells) == 1:
                 lines.append(" ".join(texts[cells[0]]))
                 continue
