@@ -50,6 +50,8 @@ SETS = {
 
 
 REFERENCE, ALGOK = "trafilatura default", "algok"
+#: Models of the block engine by fold of hosts, as ``train_blocks --install`` puts them there.
+FOLD_MODELS = Path(__file__).resolve().parent / "blocks"
 
 
 class Gold(NamedTuple):
@@ -153,7 +155,8 @@ def decoder() -> Callable[[bytes, str | None], Any]:
 def own_engines(models: Path | None) -> dict[str, Callable[[], Callable[[Gold], str]]]:
     """Name of a choice of ours to a maker of a function from page to text.
 
-    With ``models``, a folder that ``train_blocks`` wrote, a page goes to the models of its fold.
+    With ``models``, a folder that ``train_blocks`` wrote, a page goes to the models of its fold; else to those of the
+    package.
     """
 
     def algok(**options: Any) -> Callable[[], Callable[[Gold], str]]:
@@ -270,15 +273,15 @@ def main(arguments: list[str] | None = None) -> Result:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--engines", help="names, joined by semicolons; default: all")
     parser.add_argument("--limit", type=int, help="pages per set")
-    parser.add_argument(
-        "--models", type=Path, help="folder of train_blocks: each page by models that did not see its host"
-    )
+    parser.add_argument("--models", type=Path, default=FOLD_MODELS, help="models of the block engine by fold of hosts")
+    parser.add_argument("--shipped", action="store_true", help="those of the package, which saw the pages, instead")
     parser.add_argument("--quick", action="store_true", help="60 pages per set")
     given = parser.parse_args(arguments)
     machine = describe()
+    models = None if given.shipped else given.models
     pages = load(given.data, 60 if given.quick else given.limit)
     wanted = given.engines.split(";") if given.engines else [*engines(), *own_engines(None)]
-    results = {name: (score(pages, texts), spent) for name, (texts, spent) in run(wanted, pages, given.models).items()}
+    results = {name: (score(pages, texts), spent) for name, (texts, spent) in run(wanted, pages, models).items()}
     reference = results.get(REFERENCE, next(iter(results.values())))[1]
     rows: list[list[Any]] = [
         [name, *(str(scores[group]) for group in SETS), f"{reference / spent:.1f}", f"{len(pages) / spent:.0f}"]
@@ -287,7 +290,7 @@ def main(arguments: list[str] | None = None) -> Result:
     counts = ", ".join(f"{group} {sum(page.group == group for page in pages):,}" for group in SETS)
     options = ["--quick"] if given.quick else ["--limit", str(given.limit)] if given.limit else []
     options += ["--engines", given.engines] if given.engines else []
-    options += ["--models", str(given.models)] if given.models else []
+    options += ["--shipped"] if given.shipped else []
     result = Result(
         benchmark="extraction_quality",
         title="Main text: quality against speed",
@@ -306,8 +309,8 @@ def main(arguments: list[str] | None = None) -> Result:
             f"Pages: {counts}. Speed: CPU time of trafilatura's default over that of the engine, all pages together.",
             "The default engine of `[extract.pages]` is the row `algok`; rows `algok, ...` differ in one option.",
             "The models of the block engine did not see the host of the page that they are measured on."
-            if given.models
-            else "The models of the block engine were trained on these pages too; see --models.",
+            if models
+            else "The models of the block engine are those of the package, which saw these pages.",
             "trafilatura gives plain text here; algok's text has Markdown marks, which the scorers do not see or count "
             "as words that are not in the gold.",
         ],

@@ -11,7 +11,8 @@ looked, and from the slow engine elsewhere.
 Hosts are dealt into five folds. The second model of a fold is trained on what the first models say about hosts that
 they did not see. Every gold page is then measured by the models of the fold that its host was left out of, through the
 whole page kernel; the models that ship are trained on all pages, the same way. ``--install`` puts those into the
-package, ``--trained`` only measures what is in ``--out``. Deterministic: one thread, fixed seeds.
+package and those of the folds beside this file, ``--trained`` only measures what is in ``--out``. Deterministic: one
+thread, fixed seeds.
 """
 
 import argparse
@@ -41,7 +42,7 @@ from algok.filters.extraction.blocks.write import block_text
 from algok.filters.extraction.messages import Page
 from algok.filters.extraction.options import ExtractOptions
 from algok.filters.extraction.page import PageKernel
-from benchmarks.extraction_quality import DATA, SETS, decoder, load, score
+from benchmarks.extraction_quality import DATA, FOLD_MODELS, SETS, decoder, load, score
 from benchmarks.folds import FOLDS, fold_of
 from benchmarks.machine import describe
 from benchmarks.tables import RESULTS, Result, Table, publish
@@ -91,6 +92,9 @@ def main(arguments: list[str] | None = None) -> Result:
     result = _measured(given, machine)
     if given.install:
         shutil.copy(given.out / "model.npz", Path(package.__file__).parent / "model.npz")
+        FOLD_MODELS.mkdir(exist_ok=True)
+        for fold in range(FOLDS):
+            shutil.copy(given.out / f"fold-{fold}.npz", FOLD_MODELS)
     print(publish(result, given.results))
     return result
 
