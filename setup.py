@@ -60,6 +60,6 @@ setup(
     package_data={
         "algok": ["py.typed"],
         "algok.pipeline": ["**/*.html", "**/*.css", "**/*.js", "**/*.toml", "**/*.xml", "cluster/checksums.txt"],
-        "algok.filters": ["**/*.toml", "**/*.txt"],
+        "algok.filters": ["**/*.toml", "**/*.txt", "**/*.npz"],
     },
 )

@@ -31,8 +31,8 @@ ALGOK, PUBLISHED, EVERY = "algok", "datatrove", "datatrove, all languages"
 #: Pages of the run whose cost is start-up. Enough that every step of both has had a page (checked), so that what is
 #: loaded late (word tokenizer, numba) is loaded.
 FEW = 24
-#: Ours must not be slower than the peer.
-RATIO_LIMIT = 1.0
+#: CPU time a page over that of the peer: at least four times its pages.
+RATIO_LIMIT = 0.25
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

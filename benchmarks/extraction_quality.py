@@ -16,6 +16,7 @@ Scorers
 
 import argparse
 import datetime
+import gc
 import gzip
 import importlib
 import json
@@ -29,11 +30,14 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
+from algok.filters.extraction.blocks.forest import load as load_models
 from algok.filters.extraction.messages import Page
 from algok.filters.extraction.options import ExtractOptions
 from algok.filters.extraction.page import PageKernel
 from benchmarks.apart import Apart
+from benchmarks.folds import FOLDS, fold_of
 from benchmarks.machine import describe
 from benchmarks.tables import RESULTS, Bar, Result, Table, publish
 
@@ -46,6 +50,8 @@ SETS = {
 
 
 REFERENCE, ALGOK = "trafilatura default", "algok"
+#: Models of the block engine by fold of hosts, as ``train_blocks --install`` puts them there.
+FOLD_MODELS = Path(__file__).resolve().parent / "blocks"
 
 
 class Gold(NamedTuple):
@@ -54,6 +60,7 @@ class Gold(NamedTuple):
     group: str
     row: dict[str, Any]
     payload: bytes
+    host: str
 
 
 class Score(NamedTuple):
@@ -76,7 +83,8 @@ def load(data: Path, limit: int | None = None) -> list[Gold]:
         for row in rows[:limit]:
             with (data / "mini_crawl" / row["warc"]).open("rb") as stream:
                 stream.seek(row["offset"])
-                pages.append(Gold(group, row, next(iter(ArchiveIterator(stream))).reader.read()))
+                payload = next(iter(ArchiveIterator(stream))).reader.read()
+            pages.append(Gold(group, row, payload, urlsplit(row["url"]).netloc))
     return pages
 
 
@@ -144,15 +152,40 @@ def decoder() -> Callable[[bytes, str | None], Any]:
     return decode
 
 
-def engines() -> dict[str, Callable[[], Callable[[bytes], str]]]:
-    """Name to a maker of a function from page bytes to text."""
+def own_engines(models: Path | None) -> dict[str, Callable[[], Callable[[Gold], str]]]:
+    """Name of a choice of ours to a maker of a function from page to text.
 
-    def algok(**options: Any) -> Callable[[], Callable[[bytes], str]]:
-        def make() -> Callable[[bytes], str]:
-            kernel = PageKernel(ExtractOptions(**options), decoder())
-            return lambda payload: kernel.extract(Page(payload)).text or ""
+    With ``models``, a folder that ``train_blocks`` wrote, a page goes to the models of its fold; else to those of the
+    package.
+    """
+
+    def algok(**options: Any) -> Callable[[], Callable[[Gold], str]]:
+        def make() -> Callable[[Gold], str]:
+            given = ExtractOptions(**options)
+            if models is None or given.engine not in ("cascade", "blocks"):
+                kernel = PageKernel(given, decoder())
+                return lambda page: kernel.extract(Page(page.payload)).text or ""
+            kernels = [PageKernel(given, decoder(), load_models(models / f"fold-{fold}.npz")) for fold in range(FOLDS)]
+            return lambda page: kernels[fold_of(page.host)].extract(Page(page.payload)).text or ""
 
         return make
+
+    return {
+        ALGOK: algok(),
+        "algok, sure = 0.95": algok(sure=0.95),
+        "algok, sure = 0.7": algok(sure=0.7),
+        "algok, engine = blocks": algok(engine="blocks"),
+        "algok, engine = trafilatura": algok(engine="trafilatura"),
+        "algok, focus = recall": algok(focus="recall"),
+        "algok, focus = precision": algok(focus="precision"),
+        "algok, containers = false": algok(containers=False),
+        "algok, engine = trafilatura-fast": algok(engine="trafilatura-fast"),
+        "algok, engine = resiliparse": algok(engine="resiliparse"),
+    }
+
+
+def engines() -> dict[str, Callable[[], Callable[[bytes], str]]]:
+    """Name of a peer to a maker of a function from page bytes to text."""
 
     def trafilatura(fast: bool) -> Callable[[], Callable[[bytes], str]]:
         def make() -> Callable[[bytes], str]:
@@ -175,28 +208,25 @@ def engines() -> dict[str, Callable[[], Callable[[bytes], str]]]:
         REFERENCE: trafilatura(fast=False),
         "trafilatura fast": trafilatura(fast=True),
         "resiliparse main content": lambda: resiliparse(),
-        ALGOK: algok(),
-        "algok, focus = recall": algok(focus="recall"),
-        "algok, focus = precision": algok(focus="precision"),
-        "algok, containers = false": algok(containers=False),
-        "algok, engine = trafilatura-fast": algok(engine="trafilatura-fast"),
-        "algok, engine = resiliparse": algok(engine="resiliparse"),
     }
 
 
-def run(chosen: list[str], pages: list[Gold]) -> dict[str, tuple[list[str], float]]:
+def run(chosen: list[str], pages: list[Gold], models: Path | None = None) -> dict[str, tuple[list[str], float]]:
     """Texts of all pages and the CPU seconds that they took, by engine; start-up left out.
 
     Every page goes through all engines, in an order that rotates, before the next: what else the machine does, and what
     it holds in its caches, is then the same for all.
     """
-    own = {name: engines()[name]() for name in chosen if name.startswith(ALGOK)}
+    own = {name: make() for name, make in own_engines(models).items() if name in chosen}
     texts: dict[str, list[str]] = {name: [] for name in chosen}
     spent = dict.fromkeys(chosen, 0.0)
     with Apart(engines) as peers:
         for page in pages[:: max(1, len(pages) // 20)]:
             for name in chosen:
                 _text(own[name], page) if name in own else peers.run(name, page.payload)
+        # What the engines hold is no work of the collector, who would visit the many sets of models at random moments.
+        gc.collect()
+        gc.freeze()
         for number, page in enumerate(pages):
             turn = number % len(chosen)
             for name in chosen[turn:] + chosen[:turn]:
@@ -211,9 +241,9 @@ def run(chosen: list[str], pages: list[Gold]) -> dict[str, tuple[list[str], floa
     return {name: (texts[name], spent[name]) for name in chosen}
 
 
-def _text(engine: Callable[[bytes], str], page: Gold) -> str:
+def _text(engine: Callable[[Gold], str], page: Gold) -> str:
     try:
-        return engine(page.payload)
+        return engine(page)
     except Exception as error:  # a crash is a full miss, as in trafilatura's own benchmark
         print(f"{type(error).__name__}: {error} in {page.row['id']}", file=sys.stderr)
         return ""
@@ -243,12 +273,15 @@ def main(arguments: list[str] | None = None) -> Result:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--engines", help="names, joined by semicolons; default: all")
     parser.add_argument("--limit", type=int, help="pages per set")
+    parser.add_argument("--models", type=Path, default=FOLD_MODELS, help="models of the block engine by fold of hosts")
+    parser.add_argument("--shipped", action="store_true", help="those of the package, which saw the pages, instead")
     parser.add_argument("--quick", action="store_true", help="60 pages per set")
     given = parser.parse_args(arguments)
     machine = describe()
+    models = None if given.shipped else given.models
     pages = load(given.data, 60 if given.quick else given.limit)
-    wanted = given.engines.split(";") if given.engines else list(engines())
-    results = {name: (score(pages, texts), spent) for name, (texts, spent) in run(wanted, pages).items()}
+    wanted = given.engines.split(";") if given.engines else [*engines(), *own_engines(None)]
+    results = {name: (score(pages, texts), spent) for name, (texts, spent) in run(wanted, pages, models).items()}
     reference = results.get(REFERENCE, next(iter(results.values())))[1]
     rows: list[list[Any]] = [
         [name, *(str(scores[group]) for group in SETS), f"{reference / spent:.1f}", f"{len(pages) / spent:.0f}"]
@@ -257,6 +290,7 @@ def main(arguments: list[str] | None = None) -> Result:
     counts = ", ".join(f"{group} {sum(page.group == group for page in pages):,}" for group in SETS)
     options = ["--quick"] if given.quick else ["--limit", str(given.limit)] if given.limit else []
     options += ["--engines", given.engines] if given.engines else []
+    options += ["--shipped"] if given.shipped else []
     result = Result(
         benchmark="extraction_quality",
         title="Main text: quality against speed",
@@ -274,6 +308,9 @@ def main(arguments: list[str] | None = None) -> Result:
         notes=[
             f"Pages: {counts}. Speed: CPU time of trafilatura's default over that of the engine, all pages together.",
             "The default engine of `[extract.pages]` is the row `algok`; rows `algok, ...` differ in one option.",
+            "The models of the block engine did not see the host of the page that they are measured on."
+            if models
+            else "The models of the block engine are those of the package, which saw these pages.",
             "trafilatura gives plain text here; algok's text has Markdown marks, which the scorers do not see or count "
             "as words that are not in the gold.",
         ],

@@ -12,7 +12,19 @@ from typing import Any
 
 from algok.filters.extraction.signals import visible_chars
 
-__all__ = ["CONTAINERS", "find_container", "join_pieces", "strip_chrome"]
+__all__ = [
+    "CONTAINERS",
+    "HANGUL_SHARE",
+    "KOREAN_RANKS",
+    "LARGEST_SHARE",
+    "LEAST_CHARS",
+    "LEAST_SHARE",
+    "MOST_LINKED",
+    "RANKS",
+    "find_container",
+    "join_pieces",
+    "strip_chrome",
+]
 
 #: Class tokens and ids (with #) of containers in four ranks; in the first rank with a hit it is decided.
 CONTAINERS = (
@@ -36,19 +48,21 @@ CONTAINERS = (
     # Documentation and wikis
     "#page-content #post-content #entry-content #article-content #mw-content-text markdown-body rst-content",
 )
-_RANKS = tuple(tuple(rank.split()) for rank in CONTAINERS)
-_RANK_OF = {name: i for i, rank in enumerate(_RANKS) for name in rank}
+RANKS = tuple(tuple(rank.split()) for rank in CONTAINERS)
+_RANK_OF = {name: i for i, rank in enumerate(RANKS) for name in rank}
 
 #: Least visible characters of a container, and its least share of the visible text of the page.
-_LEAST_CHARS, _LEAST_SHARE = 100, 0.1
+LEAST_CHARS, LEAST_SHARE = 100, 0.1
+#: Least share of the largest of several: beside each other they are a list of posts.
+LARGEST_SHARE = 0.8
 #: Share of linked characters from which a container is a list of links.
-_MOST_LINKED = 0.5
+MOST_LINKED = 0.5
 
 #: Ranks that are Korean by themselves; a container of the others is taken at its word on Korean pages only, where it is
 #: worth four points of F1. On other pages trafilatura's own choice is a point better (precision .90 against .89).
-_KOREAN_RANKS = 2
+KOREAN_RANKS = 2
 _HANGUL = re.compile("[가-힣]")
-_HANGUL_SHARE = 0.1
+HANGUL_SHARE = 0.1
 
 #: Marks of an article's body, as in the first of trafilatura's own expressions.
 _PIECE = re.compile(r"(?:article|story|post|entry)(?:-|_|__)?(?:body|content|text)|articleBody", re.IGNORECASE)
@@ -80,26 +94,26 @@ def find_container(tree: Any, total: int) -> Any | None:
         outer = [element for element in found if not any(other in found for other in element.iterancestors())]
         sizes = [visible_chars("".join(element.itertext())) for element in outer]
         largest = max(range(len(outer)), key=sizes.__getitem__)
-        if sizes[largest] < 0.8 * sum(sizes):
+        if sizes[largest] < LARGEST_SHARE * sum(sizes):
             return None
-        if sizes[largest] < max(_LEAST_CHARS, _LEAST_SHARE * total):
+        if sizes[largest] < max(LEAST_CHARS, LEAST_SHARE * total):
             continue
         chosen = outer[largest]
-        if i >= _KOREAN_RANKS and not _is_korean(chosen):
+        if i >= KOREAN_RANKS and not _is_korean(chosen):
             return None
         linked = sum(visible_chars("".join(link.itertext())) for link in chosen.iter("a"))
-        return chosen if linked <= _MOST_LINKED * sizes[largest] else None
+        return chosen if linked <= MOST_LINKED * sizes[largest] else None
     return None
 
 
 def _is_korean(element: Any) -> bool:
     text = "".join("".join(element.itertext()).split())
-    return len(_HANGUL.findall(text)) > _HANGUL_SHARE * len(text)
+    return len(_HANGUL.findall(text)) > HANGUL_SHARE * len(text)
 
 
 def _candidates(tree: Any) -> list[list[Any]]:
     """The elements that carry a mark of a container, by rank."""
-    found: list[list[Any]] = [[] for _ in _RANKS]
+    found: list[list[Any]] = [[] for _ in RANKS]
     for element in tree.iterdescendants("div", "article", "section", "main", "td"):
         classes = element.get("class")
         name = element.get("id")

@@ -15,10 +15,13 @@ Engine = Callable[[Any, str, str, int], str]
 
 
 def make_engine(options: ExtractOptions) -> Engine:
-    """The engine that ``options`` names; imports it, which takes about half a second."""
+    """The engine on trees that ``options`` names, for ``blocks`` that of the pages which those leave to others.
+
+    Imports it, which takes about half a second.
+    """
     if options.engine == "resiliparse":
         return _resiliparse(options)
-    if options.engine == "trafilatura" and supported():
+    if options.engine in ("cascade", "blocks", "trafilatura") and supported():
         return Cascade(options)
     return _stock(options, fast=options.engine != "trafilatura-default")
 

@@ -8,9 +8,10 @@ from algok.errors import RecipeError
 
 __all__ = ["ENGINES", "Engine", "ExtractOptions", "Focus"]
 
-#: ``trafilatura`` is the engine of the pipeline: trafilatura's own cascade behind a container choice of ours.
-#: The other three are there to be compared with: trafilatura as it comes, its fast mode, and resiliparse.
-Engine = Literal["trafilatura", "trafilatura-default", "trafilatura-fast", "resiliparse"]
+#: ``cascade`` is the engine of the pipeline: ``blocks``, our own, and where that is not sure ``trafilatura``:
+#: trafilatura's own cascade behind a container choice of ours.
+#: The last three are there to be compared with: trafilatura as it comes, its fast mode, and resiliparse.
+Engine = Literal["cascade", "blocks", "trafilatura", "trafilatura-default", "trafilatura-fast", "resiliparse"]
 ENGINES: tuple[str, ...] = get_args(Engine)
 Focus = Literal["balanced", "recall", "precision"]
 
@@ -26,8 +27,11 @@ class ExtractOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     2
     """
 
-    #: Which extractor finds the main text.
-    engine: Engine = "trafilatura"
+    #: Which extractor finds the main text: ``cascade`` (``blocks`` where it is sure, else ``trafilatura``), ``blocks``,
+    #: ``trafilatura``; to compare with ``trafilatura-default``, ``trafilatura-fast``, ``resiliparse``.
+    engine: Engine = "cascade"
+    #: F1 that ``blocks`` must expect of its own answer for ``cascade`` to take it, 0 to 1 (docs/extraction.md).
+    sure: float = 0.85
     #: ``recall`` keeps more when unsure, ``precision`` less.
     focus: Focus = "balanced"
     #: CPU seconds. The slowest honest page of the mini crawl takes 1.2 s, so 10 s only ends hostile ones. CPU and not
@@ -55,7 +59,7 @@ class ExtractOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     formulas: bool = True
     #: Mark headings with #; without, they are plain lines.
     headings: bool = True
-    #: Keep reader comments in the text.
+    #: Keep reader comments in the text; takes ``trafilatura`` on every page.
     comments: bool = False
     #: Try the body containers of well-known page templates (Tistory, Naver, WordPress, Hexo, Jekyll, ...) first.
     containers: bool = True
@@ -70,7 +74,10 @@ class ExtractOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise RecipeError(f"extract.engine: {self.engine!r} is unknown; choose one of {', '.join(ENGINES)}")
         if self.focus not in get_args(Focus):
             raise RecipeError(f"extract.focus: {self.focus!r} is unknown; choose balanced, recall or precision")
+        if self.engine == "blocks" and self.comments:
+            raise RecipeError('extract.comments: true: engine = "blocks" cannot tell comments; choose "cascade"')
         for name, low, high in (
+            ("sure", 0, 1),
             ("time_limit_s", 0.05, 3600),
             ("memory_limit_mb", 64, 1 << 20),
             ("max_html_bytes", 1024, 1 << 30),

@@ -7,6 +7,9 @@ from typing import Any, Protocol
 from lxml import etree
 from lxml import html as lxml_html
 
+from algok.filters.extraction.blocks.engine import Blocks
+from algok.filters.extraction.blocks.forest import Models
+from algok.filters.extraction.blocks.signals import measure as measure_scan
 from algok.filters.extraction.checks import repair_early_end
 from algok.filters.extraction.engine import Engine, make_engine
 from algok.filters.extraction.messages import Page, PageResult
@@ -48,13 +51,23 @@ _REFERENCE = re.compile(
 )
 
 
-class PageKernel:
-    """Turns pages into results. Not safe for threads. Raises whatever parser and engine raise: the caller decides."""
+#: Characters of a text from which the block engine can be sure: below, one line more or less is much of it.
+_LEAST_CHARS = 100
 
-    def __init__(self, options: ExtractOptions, decoder: Decoder) -> None:
+
+class PageKernel:
+    """Turns pages into results. Not safe for threads. Raises whatever parser and engine raise: the caller decides.
+
+    ``models``: other models of the block engine than those of the package, for measurements.
+    """
+
+    def __init__(self, options: ExtractOptions, decoder: Decoder, models: Models | None = None) -> None:
         self._decode = decoder
         self._options = options
         self._engine: Engine = make_engine(options)
+        by_blocks = options.engine in ("cascade", "blocks") and not options.comments
+        self._blocks = Blocks(options, models) if by_blocks else None
+        self._sure = options.sure if options.engine == "cascade" else 0.0
 
     def extract(self, page: Page) -> PageResult:
         """Main text and signals of a page, or the step that failed or the rule that rejected it."""
@@ -62,6 +75,10 @@ class PageKernel:
         result = PageResult(charset=decoded.charset, charset_source=decoded.source, replaced=decoded.replaced)
         if not page.html:
             return self._finish(result, clean_text(decoded.text))
+        if self._blocks is not None:
+            text = self._by_blocks(self._blocks, decoded.text, result)
+            if text is not None:
+                return self._finish(result, text)
         html = repair_early_end(decoded.text)
         encoded = xml_bytes(html)
         result.html_bytes = len(encoded)
@@ -74,6 +91,21 @@ class PageKernel:
         text = self._engine(tree, html, page.url, total)
         result.boilerplate_ratio = min(1.0, max(0.0, 1 - visible_chars(text) / total)) if total else 0.0
         return self._finish(result, clean_text(text))
+
+    def _by_blocks(self, engine: Blocks, html: str, result: PageResult) -> str | None:
+        """The main text where the block engine is sure of it, with the signals in ``result``; else ``None``."""
+        page = html.encode("utf-8", "replace").translate(None, _INVALID)
+        found = engine(page)
+        if found is None or found.sure < self._sure:
+            return None
+        text = clean_text(found.text)
+        chars = visible_chars(text)
+        if chars < _LEAST_CHARS and self._sure:
+            return None
+        result.html_bytes = len(page)
+        total = measure_scan(found.scan, result)
+        result.boilerplate_ratio = min(1.0, max(0.0, 1 - chars / total)) if total else 0.0
+        return text
 
     def _finish(self, result: PageResult, text: str) -> PageResult:
         limit = self._options.max_text_chars

@@ -1,13 +1,14 @@
 """Structure signals of a parsed page: what trafilatura throws away but a policy wants to know."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from lxml import etree
 
 from algok.filters.extraction.messages import PageResult
 
-__all__ = ["measure", "visible_chars"]
+__all__ = ["TITLE_CHARS", "count_tex", "licence_mark", "measure", "opts_out", "visible_chars"]
 
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 #: Elements whose text no browser shows.
@@ -24,7 +25,7 @@ _TEX = re.compile(
 _TEX_WINDOW = 200_000
 _NO_AI = re.compile(r"\bno(?:image)?ai\b", re.IGNORECASE)
 #: Longest title that is kept, in characters.
-_TITLE_CHARS = 1_000
+TITLE_CHARS = 1_000
 
 
 def visible_chars(text: str) -> int:
@@ -60,14 +61,15 @@ def measure(tree: Any, html: str, result: PageResult) -> int:
     result.headings = sum(counts[name] for name in _HEADINGS)
     result.tables = counts["table"]
     result.code_blocks = counts["pre"]
-    result.formulas = counts["math"] + _tex(visible) + _tex_scripts(body, html)
-    result.no_ai = _opts_out(tree)
+    result.formulas = counts["math"] + count_tex(visible) + _tex_scripts(body, html)
+    result.no_ai = any(opts_out(meta.get("name", ""), meta.get("content", "")) for meta in tree.iter("meta"))
     result.licence = _licence(tree, html)
     result.title = _title(tree)
     return total
 
 
-def _tex(visible: str) -> int:
+def count_tex(visible: str) -> int:
+    """Formulas between TeX delimiters in the visible text of a page."""
     if "$" not in visible and "\\(" not in visible and "\\[" not in visible:
         return 0
     return sum(1 for _ in _TEX.finditer(visible, 0, _TEX_WINDOW))
@@ -80,31 +82,36 @@ def _tex_scripts(body: Any, html: str) -> int:
     return sum(1 for script in body.iter("script") if script.get("type", "").startswith("math/tex"))
 
 
-def _opts_out(tree: Any) -> bool:
-    """Robots meta elements, the general and the crawlers' own, with noai or noimageai; or the TDM reservation protocol
-    (W3C community group, 2024), whose value 1 reserves text and data mining."""
-    for meta in tree.iter("meta"):
-        name = meta.get("name", "").strip().lower()
-        content = meta.get("content", "")
-        if ("bot" in name and _NO_AI.search(content)) or (name == "tdm-reservation" and content.strip() == "1"):
-            return True
-    return False
+def opts_out(name: str, content: str) -> bool:
+    """Whether a meta element is a robots element, the general or a crawler's own, with noai or noimageai; or of the TDM
+    reservation protocol (W3C community group, 2024), whose value 1 reserves text and data mining."""
+    name = name.strip().lower()
+    return ("bot" in name and _NO_AI.search(content) is not None) or (
+        name == "tdm-reservation" and content.strip() == "1"
+    )
 
 
 def _licence(tree: Any, html: str) -> str | None:
-    """The Creative Commons mark of the page: a link of rel=license first, else the first link or meta.
+    if "creativecommons.org/" not in html:
+        return None
+    return licence_mark(
+        (element.get("href") or element.get("content") or "", element.get("rel") or "")
+        for element in tree.iter("a", "link", "meta")
+    )
+
+
+def licence_mark(links: Iterable[tuple[str, str]]) -> str | None:
+    """The Creative Commons mark among the (address, rel) of a page: of rel=license first, else the first.
 
     ``by-nc-sa-4.0``, ``zero-1.0`` for CC0, ``mark-1.0`` for the public domain mark.
     """
-    if "creativecommons.org/" not in html:
-        return None
     found = None
-    for element in tree.iter("a", "link", "meta"):
-        match = _LICENCE.search(element.get("href") or element.get("content") or "")
+    for address, rel in links:
+        match = _LICENCE.search(address)
         if match is None:
             continue
         mark = match[2].lower().strip("-") + (f"-{match[3]}" if match[3] else "")
-        if "license" in (element.get("rel") or "").lower().split():
+        if "license" in rel.lower().split():
             return mark
         found = found or mark
     return found
@@ -122,4 +129,4 @@ def _title(tree: Any) -> str | None:
     if not title:
         heading = next(tree.iter("h1"), None)
         title = " ".join(_BODY_STRING(heading).split()) if heading is not None else ""
-    return title[:_TITLE_CHARS] or None
+    return title[:TITLE_CHARS] or None

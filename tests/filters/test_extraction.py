@@ -244,6 +244,11 @@ def test_in_process_gives_the_same_rows(shared_extractor: PageExtractor) -> None
         assert one.extract(rows).equals(shared_extractor.extract(rows))
 
 
+def test_blocks_cannot_tell_comments() -> None:
+    with pytest.raises(RecipeError, match=r"extract\.comments.*cascade"):
+        ExtractOptions(engine="blocks", comments=True)
+
+
 def test_decoder_that_is_not_there_is_an_error_that_helps() -> None:
     one = PageExtractor(decoder="tests.filters.no_such:decode", identity=identity)
     with pytest.raises(StageError, match="no_such"):
@@ -252,7 +257,14 @@ def test_decoder_that_is_not_there_is_an_error_that_helps() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("engine", "magic"), ("focus", "all"), ("time_limit_s", 0), ("memory_limit_mb", 1), ("max_depth", 100_000)],
+    [
+        ("engine", "magic"),
+        ("focus", "all"),
+        ("time_limit_s", 0),
+        ("memory_limit_mb", 1),
+        ("max_depth", 100_000),
+        ("sure", 85),
+    ],
 )
 def test_bad_options_name_the_field(name: str, value: object) -> None:
     with pytest.raises(RecipeError, match=f"extract.{name}.*{value}"):
