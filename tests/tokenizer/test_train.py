@@ -32,6 +32,16 @@ def test_same_model_for_any_order_and_threads(trained: TrainedTokenizer, documen
     assert again.sha256 == trained.sha256
 
 
+def test_weights_of_documents_count_in_any_order(documents: list[str], tmp_path: Path) -> None:
+    options = TrainOptions(vocab_size=2000)
+    few = [Sample(text, "ko", 1.0 if i % 2 else 2.0) for i, text in enumerate(documents[:400])]
+    shuffled = few[:]
+    random.Random(3).shuffle(shuffled)
+    model = train(few, tmp_path / "a", options).sha256
+    assert train(shuffled, tmp_path / "b", options).sha256 == model
+    assert train([Sample(s.text, "ko") for s in few], tmp_path / "c", options).sha256 != model
+
+
 def test_progress_is_told(documents: list[str], tmp_path: Path) -> None:
     seen: list[tuple[str, float]] = []
     train(documents[:200], tmp_path, TrainOptions(vocab_size=2000), lambda step, share: seen.append((step, share)))
