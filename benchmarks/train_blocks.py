@@ -33,8 +33,9 @@ import numpy as np
 import xxhash
 
 from algok.filters.extraction import blocks as package
+from algok.filters.extraction.blocks.beliefs import second
 from algok.filters.extraction.blocks.columns import B_CHARS
-from algok.filters.extraction.blocks.features import first, second
+from algok.filters.extraction.blocks.features import first
 from algok.filters.extraction.blocks.forest import Forest, Models, predict
 from algok.filters.extraction.blocks.forest import load as load_models
 from algok.filters.extraction.blocks.scan import Scan, scan

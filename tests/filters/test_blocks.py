@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algok.filters.charset import decode
+from algok.filters.extraction.blocks.beliefs import SECOND, second
 from algok.filters.extraction.blocks.columns import B_CHARS, B_LINKED, B_NODE, B_PIECE, B_PIECES, N_PARENT, N_TAG
 from algok.filters.extraction.blocks.engine import Blocks
-from algok.filters.extraction.blocks.features import FIRST, SECOND, first, second
+from algok.filters.extraction.blocks.features import FIRST, first
 from algok.filters.extraction.blocks.forest import Forest, load, predict
 from algok.filters.extraction.blocks.layout import container, keep_code
 from algok.filters.extraction.blocks.names import TAGS

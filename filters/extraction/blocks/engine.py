@@ -4,11 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from algok.filters.extraction.blocks.beliefs import second
 from algok.filters.extraction.blocks.columns import (
     B_CHARS,
     N_TAG,
 )
-from algok.filters.extraction.blocks.features import first, second
+from algok.filters.extraction.blocks.features import first
 from algok.filters.extraction.blocks.forest import Models, load, predict
 from algok.filters.extraction.blocks.layout import container, keep_code
 from algok.filters.extraction.blocks.names import DRAWN, NUMBERED, TAGS

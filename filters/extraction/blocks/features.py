@@ -1,8 +1,4 @@
-"""What is measured of every block for the model: the block, its neighbours, the elements around it, the page.
-
-Two matrices, since two models look one after the other: the second sees what the first thinks of the neighbours and of
-everything that stands in the same elements.
-"""
+"""What is measured of every block for the first model: the block, its neighbours, the elements around it, the page."""
 
 from typing import Any
 
@@ -35,14 +31,14 @@ from algok.filters.extraction.blocks.columns import (
 from algok.filters.extraction.blocks.names import GROUPS, PHRASES, TAGS
 from algok.filters.extraction.blocks.scan import Scan
 
-__all__ = ["FIRST", "SECOND", "first", "second"]
+__all__ = ["FIRST", "LEVELS", "first", "share", "within"]
 
 #: Elements around a block that the models are told of.
 _AROUND = """
     nav aside footer header form figure main article table ul ol li dl blockquote pre address section details
     fieldset menu dialog label p figcaption h1 h2 h3 h4 td caption
 """.split()  # noqa: SIM905
-_LEVELS = 5
+LEVELS = 5
 _OWN = """
     chars linked words word_chars stops commas digits upper lower hangul ideographs broken tail links bold tag
     heading stop_rate
@@ -61,21 +57,11 @@ FIRST: tuple[str, ...] = (
     *_PLACE,
     *(f"{name}{offset:+}" for offset in _OFFSETS for name in _NEAR),
     *(f"good_within_{size}" for size in (3, 8)),
-    *(f"{name}_up{level}" for level in range(_LEVELS) for name in _NODE),
+    *(f"{name}_up{level}" for level in range(LEVELS) for name in _NODE),
     *(f"in_{name}" for name in _AROUND),
     *(f"any_{group[0]}" for group in GROUPS),
     *(f"near_{group[0]}" for group in GROUPS),
 )
-_BACK = (-4, -3, -2, -1, 1, 2, 3, 4)
-SECOND: tuple[str, ...] = (
-    "p",
-    *(f"p{offset:+}" for offset in _BACK),
-    *(f"p_within_{size}" for size in (3, 8, 20)),
-    *(f"p_up{level}" for level in range(_LEVELS)),
-    *(f"p_last_above_{name}" for name in ("chars", "blocks")),
-    "p_page", "p_best", "in_best", "best_share", "best_before", "best_after", "p_rank", "p_mark",
-)  # fmt: skip
-
 _TAG_BIT = np.zeros(len(TAGS), np.int64)
 for _bit, _name in enumerate(_AROUND):
     _TAG_BIT[TAGS.index(_name)] = 1 << _bit
@@ -102,7 +88,7 @@ for _name in [
     "tbody",
 ]:
     _ITEMS[TAGS.index(_name)] = True
-_N_FIRST, _N_SECOND = len(FIRST), len(SECOND)
+_N_FIRST = len(FIRST)
 
 
 def first(found: Scan) -> Any:
@@ -114,26 +100,18 @@ def first(found: Scan) -> Any:
     return out
 
 
-def second(found: Scan, p: Any) -> Any:
-    """float32[blocks, SECOND] from the probabilities float32[blocks] of the first model."""
-    out = np.zeros((len(found.blocks), _N_SECOND), np.float32)
-    if len(out):
-        _second(found.nodes, found.blocks, p, out)
-    return out
-
-
 @njit(nogil=True)
 def _log(value):  # type: ignore[no-untyped-def]
     return np.float32(np.log2(1.0 + value))
 
 
 @njit(nogil=True)
-def _within(value, most):  # type: ignore[no-untyped-def]
+def within(value, most):  # type: ignore[no-untyped-def]
     return min(max(value, 0), most)
 
 
 @njit(nogil=True)
-def _share(part, whole):  # type: ignore[no-untyped-def]
+def share(part, whole):  # type: ignore[no-untyped-def]
     return np.float32(part / whole) if whole > 0 else np.float32(0)
 
 
@@ -190,7 +168,7 @@ def _first(nodes, groups, blocks, out, tag_bit, items, n_around, n_groups, n_phr
     best = -1.0
     for node in range(n):
         if score[node] > 0:
-            value = score[node] * (1.0 - _share(linked[node], chars[node]))
+            value = score[node] * (1.0 - share(linked[node], chars[node]))
             if value > best:
                 best = value
                 top = node
@@ -256,16 +234,16 @@ def _first(nodes, groups, blocks, out, tag_bit, items, n_around, n_groups, n_phr
         c = blocks[b, B_CHARS]
         f = 0
         row[0] = _log(c)
-        row[1] = _share(blocks[b, B_LINKED], c)
+        row[1] = share(blocks[b, B_LINKED], c)
         row[2] = _log(blocks[b, B_WORDS])
-        row[3] = _share(c, blocks[b, B_WORDS])
+        row[3] = share(c, blocks[b, B_WORDS])
         row[4] = min(blocks[b, B_STOPS], 20)
         row[5] = min(blocks[b, B_COMMAS], 20)
-        row[6] = _share(blocks[b, B_DIGITS], c)
-        row[7] = _share(blocks[b, B_UPPER], c)
-        row[8] = _share(blocks[b, B_LOWER], c)
-        row[9] = _share(blocks[b, B_HANGUL], c)
-        row[10] = _share(blocks[b, B_IDEOGRAPHS], c)
+        row[6] = share(blocks[b, B_DIGITS], c)
+        row[7] = share(blocks[b, B_UPPER], c)
+        row[8] = share(blocks[b, B_LOWER], c)
+        row[9] = share(blocks[b, B_HANGUL], c)
+        row[10] = share(blocks[b, B_IDEOGRAPHS], c)
         row[11] = blocks[b, B_BROKEN]
         tail = blocks[b, B_TAIL]
         if tail == 46 or tail == 33 or tail == 63 or tail == 0x3002 or tail == 0xFF01 or tail == 0xFF1F:
@@ -279,30 +257,30 @@ def _first(nodes, groups, blocks, out, tag_bit, items, n_around, n_groups, n_phr
         else:
             row[12] = 1
         row[13] = min(blocks[b, B_LINKS], 20)
-        row[14] = _share(blocks[b, B_BOLD], c)
+        row[14] = share(blocks[b, B_BOLD], c)
         row[15] = tag
         row[16] = tag - _H1 + 1 if tag >= _H1 and tag < _H1 + 6 else 0
-        row[17] = _share(blocks[b, B_STOPS], c)
+        row[17] = share(blocks[b, B_STOPS], c)
         f = 18
         for bit in range(n_phrases):
             row[f + bit] = (blocks[b, B_PHRASES] >> bit) & 1
         f += n_phrases
         row[f] = min(b, 500)
-        row[f + 1] = _share(b, count)
-        row[f + 2] = _share(prefix[b], total)
+        row[f + 1] = share(b, count)
+        row[f + 2] = share(prefix[b], total)
         row[f + 3] = _log(count)
         row[f + 4] = _log(total)
-        row[f + 5] = _share(total_linked, total)
-        row[f + 6] = _share(total_good, total)
+        row[f + 5] = share(total_linked, total)
+        row[f + 6] = share(total_good, total)
         row[f + 7] = min(b - last_h1, 100) if last_h1 >= 0 else 200
         row[f + 8] = level[node]
         row[f + 9] = 1.0 if holder[node] >= 0 else 0.0
         row[f + 10] = in_top[node]
-        row[f + 11] = _share(chars[top], total)
-        row[f + 12] = _within(low[top] - b, 50)
-        row[f + 13] = _within(b - high[top], 50)
+        row[f + 11] = share(chars[top], total)
+        row[f + 12] = within(low[top] - b, 50)
+        row[f + 13] = within(b - high[top], 50)
         row[f + 14] = nodes[holder[node], N_RANK] if holder[node] >= 0 else -1
-        row[f + 15] = _share(chars[holder[node]], total) if holder[node] >= 0 else np.float32(0)
+        row[f + 15] = share(chars[holder[node]], total) if holder[node] >= 0 else np.float32(0)
         row[f + 16] = hidden[node]
         row[f + 17] = number[node]
         common = node
@@ -319,7 +297,7 @@ def _first(nodes, groups, blocks, out, tag_bit, items, n_around, n_groups, n_phr
             o = b + offset
             if o >= 0 and o < count:
                 row[f] = _log(blocks[o, B_CHARS])
-                row[f + 1] = _share(blocks[o, B_LINKED], blocks[o, B_CHARS])
+                row[f + 1] = share(blocks[o, B_LINKED], blocks[o, B_CHARS])
                 row[f + 2] = min(blocks[o, B_STOPS], 20)
                 other = nodes[blocks[o, B_NODE], N_TAG]
                 row[f + 3] = other >= _H1 and other < _H1 + 6
@@ -335,16 +313,16 @@ def _first(nodes, groups, blocks, out, tag_bit, items, n_around, n_groups, n_phr
         for size in (3, 8):
             a = max(0, b - size)
             z = min(count, b + size + 1)
-            row[f] = _share(prefix_good[z] - prefix_good[a] - block_good[b], prefix[z] - prefix[a] - c)
+            row[f] = share(prefix_good[z] - prefix_good[a] - block_good[b], prefix[z] - prefix[a] - c)
             f += 1
         at = node
-        for _ in range(_LEVELS):
+        for _ in range(LEVELS):
             row[f] = _log(chars[at])
-            row[f + 1] = _share(linked[at], chars[at])
+            row[f + 1] = share(linked[at], chars[at])
             row[f + 2] = _log(number[at])
-            row[f + 3] = _share(chars[at], total)
-            row[f + 4] = _share(chars[at], number[at])
-            row[f + 5] = _share(good[at], chars[at])
+            row[f + 3] = share(chars[at], total)
+            row[f + 4] = share(chars[at], number[at])
+            row[f + 5] = share(good[at], chars[at])
             row[f + 6] = min(counts[slot[at]], 50)
             f += 7
             if at > 0:
@@ -359,93 +337,3 @@ def _first(nodes, groups, blocks, out, tag_bit, items, n_around, n_groups, n_phr
             row[f + bit] = np.float32((near_group[node] >> np.uint64(bit)) & np.uint64(1))
         if tag == _H1:
             last_h1 = b
-
-
-@njit(nogil=True, cache=True)
-def _second(nodes, blocks, p, out):  # type: ignore[no-untyped-def]
-    n = len(nodes)
-    count = len(blocks)
-    chars = np.zeros(n, np.float64)
-    kept = np.zeros(n, np.float64)
-    number = np.zeros(n, np.float64)
-    kept_blocks = np.zeros(n, np.float64)
-    low = np.full(n, count, np.int64)
-    high = np.full(n, -1, np.int64)
-    total = total_kept = 0.0
-    prefix = np.zeros(count + 1, np.float64)
-    prefix_kept = np.zeros(count + 1, np.float64)
-    for b in range(count):
-        node = blocks[b, B_NODE]
-        c = np.float64(blocks[b, B_CHARS])
-        k = c * p[b]
-        chars[node] += c
-        kept[node] += k
-        number[node] += 1
-        kept_blocks[node] += p[b]
-        low[node] = min(low[node], b)
-        high[node] = max(high[node], b)
-        total += c
-        total_kept += k
-        prefix[b + 1] = prefix[b] + c
-        prefix_kept[b + 1] = prefix_kept[b] + k
-    for node in range(n - 1, 0, -1):
-        up = nodes[node, N_PARENT]
-        chars[up] += chars[node]
-        kept[up] += kept[node]
-        number[up] += number[node]
-        kept_blocks[up] += kept_blocks[node]
-        low[up] = min(low[up], low[node])
-        high[up] = max(high[up], high[node])
-    # The element that is the best answer by itself: greatest expected F1 of all its text.
-    best = 0
-    value = -1.0
-    for node in range(n):
-        if chars[node] > 0:
-            f1 = 2 * kept[node] / (chars[node] + total_kept + 1e-9)
-            if f1 >= value:
-                value = f1
-                best = node
-    inside = np.zeros(n, np.int64)
-    holder = np.full(n, -1, np.int64)
-    for node in range(n):
-        inside[node] = node == best
-        up = nodes[node, N_PARENT]
-        if nodes[node, N_RANK] >= 0:
-            holder[node] = node
-        if up >= 0:
-            inside[node] |= inside[up]
-            if holder[node] < 0:
-                holder[node] = holder[up]
-    for b in range(count):
-        row = out[b]
-        node = blocks[b, B_NODE]
-        row[0] = p[b]
-        f = 1
-        for offset in range(-4, 5):
-            if offset != 0:
-                o = b + offset
-                row[f] = p[o] if o >= 0 and o < count else -1
-                f += 1
-        for size in (3, 8, 20):
-            a = max(0, b - size)
-            z = min(count, b + size + 1)
-            row[f] = _share(prefix_kept[z] - prefix_kept[a], prefix[z] - prefix[a])
-            f += 1
-        at = node
-        for _ in range(_LEVELS):
-            row[f] = _share(kept[at], chars[at])
-            f += 1
-            if at > 0:
-                at = nodes[at, N_PARENT]
-        up = nodes[node, N_PARENT] if node > 0 else 0
-        row[f] = _share(kept[up] - kept[node], chars[up] - chars[node])
-        row[f + 1] = _share(kept_blocks[up] - p[b], number[up] - 1)
-        f += 2
-        row[f] = _share(total_kept, total)
-        row[f + 1] = value
-        row[f + 2] = inside[node]
-        row[f + 3] = _share(kept[best], total_kept)
-        row[f + 4] = _within(low[best] - b, 50)
-        row[f + 5] = _within(b - high[best], 50)
-        row[f + 6] = _share(kept[holder[node]], chars[holder[node]]) if holder[node] >= 0 else np.float32(-1)
-        row[f + 7] = _share(kept[holder[node]], total_kept) if holder[node] >= 0 else np.float32(-1)
