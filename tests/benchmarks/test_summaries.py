@@ -26,17 +26,17 @@ class TestEndToEnd:
     def test_ratio_is_the_median_of_the_rounds(self) -> None:
         runs = [
             *(run("algok", i, cpu, 0.0) for i, cpu in enumerate((10.0, 20.0, 10.0))),
-            *(run("datatrove", i, cpu, 0.0) for i, cpu in enumerate((40.0, 40.0, 30.0))),
+            *(run("datatrove", i, cpu, 0.0) for i, cpu in enumerate((80.0, 80.0, 50.0))),
         ]
         rates, ratios, bars = end_to_end.summarize(runs)
-        assert ratios.rows == [["datatrove", "4.00", "2.00", "3.00", "3.00"]]
-        assert [bar.value for bar in bars] == [pytest.approx(1 / 3)]
+        assert ratios.rows == [["datatrove", "8.00", "4.00", "5.00", "5.00"]]
+        assert [bar.value for bar in bars] == [pytest.approx(1 / 5)]
         assert bars[0].held
         assert rates.rows[0][6] == "3 / 0 / 2"
         assert assert_well_formed(end_to_end_page([rates, ratios])) == 2
 
     def test_a_slower_line_misses_its_bar(self) -> None:
-        _, _, bars = end_to_end.summarize([run("algok", 0, 40.0, 0.0), run("datatrove", 0, 10.0, 0.0)])
+        _, _, bars = end_to_end.summarize([run("algok", 0, 10.0, 0.0), run("datatrove", 0, 39.0, 0.0)])
         assert "MISSES" in str(bars[0])
 
     def test_a_variant_with_fewer_rounds_has_dashes(self) -> None:
