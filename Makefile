@@ -31,9 +31,10 @@ flink-down: install  ## stop that cluster
 	$(BIN)/algok cluster down
 
 # The tests on Flink come alone: they share one cluster, which takes both cores, and kill what they must find at work.
+# The others by file and in the order of their names: by number of tests, some long files of few tests would come last.
 test: install  ## lint, types and all tests
 	$(MAKE) --no-print-directory lint types
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not flink"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not flink"
 	$(BIN)/python -m pytest tests/integration
 
 test-flink: install  ## only the tests on a real Flink cluster (Java 17; Maven the first time)
