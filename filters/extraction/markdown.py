@@ -11,7 +11,7 @@ and ``code`를`` would cut every such word in two.
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["SKIPPED", "Style", "code_text", "to_markdown"]
+__all__ = ["SKIPPED", "Style", "code_lines", "code_text", "to_markdown"]
 
 #: Elements that are never text of a page. ``noscript`` repeats what a script would show.
 SKIPPED = frozenset(
@@ -120,13 +120,7 @@ class _Writer:
         text = code_text(element).strip("\n").rstrip()
         if not text.strip():
             return
-        if not self._style.code:
-            self.lines += [line for line in text.split("\n") if line.strip()]
-            return
-        fence = "```"
-        while fence in text:
-            fence += "`"
-        self.lines += [fence, *text.split("\n"), fence]
+        self.lines += code_lines(text, self._style)
 
     def _list(self, element: Any) -> None:
         self.end_line()
@@ -171,6 +165,16 @@ class _Writer:
             self.lines.append(f"| {' | '.join(texts)} |")
             if i == 0 and heads:
                 self.lines.append("|" + "---|" * len(texts))
+
+
+def code_lines(text: str, style: Style) -> list[str]:
+    """The lines of a code block: fenced, or without ``style.code`` those that are not blank."""
+    if not style.code:
+        return [line for line in text.split("\n") if line.strip()]
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return [fence, *text.split("\n"), fence]
 
 
 def _level(element: Any) -> int:

@@ -125,8 +125,7 @@ def pack(name: str) -> int:
 
 def element_table() -> tuple[Any, Any, Any]:
     """(packed names, sorted; their lengths; kind | id << 8) of all elements that are known."""
-    kinds = dict.fromkeys(_INLINE, INLINE) | dict.fromkeys(_SKIP, SKIP) | dict.fromkeys(_VOID, VOID)
-    values = dict(kinds)
+    values = dict.fromkeys(_INLINE, INLINE) | dict.fromkeys(_SKIP, SKIP) | dict.fromkeys(_VOID, VOID)
     values["a"] = INLINE | 1 << 8
     values["br"] = VOID | 1 << 8
     values["hr"] = VOID | 2 << 8
@@ -141,7 +140,12 @@ def element_table() -> tuple[Any, Any, Any]:
     values["script"] = SKIP | 3 << 8
     values["svg"] = SKIP | 3 << 8
     values |= {name: BLOCK | place << 8 for place, name in enumerate(TAGS) if name != "other"}
-    return _table(values, sizes=True)
+    names = sorted(values, key=pack)
+    return (
+        np.array([pack(name) for name in names], np.uint64),
+        np.array([len(name) for name in names], np.int64),
+        np.array([values[name] for name in names], np.int64),
+    )
 
 
 def word_table() -> tuple[Any, Any]:
@@ -178,12 +182,3 @@ def _masks(groups: tuple[list[str], ...]) -> tuple[Any, Any]:
     packed = {int.from_bytes(k.encode("utf-8", "surrogateescape").ljust(8, b"\0"), "big"): v for k, v in masks.items()}
     keys = np.array(sorted(packed), np.uint64)
     return keys, np.array([packed[int(key)] for key in keys], np.uint64)
-
-
-def _table(values: dict[str, int], *, sizes: bool) -> tuple[Any, Any, Any]:
-    names = sorted(values, key=pack)
-    return (
-        np.array([pack(name) for name in names], np.uint64),
-        np.array([len(name) for name in names], np.int64),
-        np.array([values[name] for name in names], np.int64),
-    )

@@ -26,7 +26,7 @@ from algok.filters.extraction.blocks.layout import (
 )
 from algok.filters.extraction.blocks.names import TAGS
 from algok.filters.extraction.blocks.scan import Scan
-from algok.filters.extraction.markdown import Style
+from algok.filters.extraction.markdown import Style, code_lines
 
 __all__ = ["block_text", "write"]
 
@@ -118,12 +118,7 @@ class _Writer:
 
     def _code(self, block: int) -> list[str]:
         text = block_text(self._found, block, lines=True).replace("\r\n", "\n").strip("\n").rstrip()
-        if not self._style.code:
-            return [line for line in text.split("\n") if line.strip()]
-        fence = "```"
-        while fence in text:
-            fence += "`"
-        return [fence, *text.split("\n"), fence]
+        return code_lines(text, self._style)
 
     def _table(self, table: int) -> list[str]:
         rows: dict[int, dict[int, list[str]]] = {}
