@@ -103,7 +103,6 @@ def _hides(data, start, end):  # type: ignore[no-untyped-def]
             if k + 3 < end and (data[k] | 0x20) == 110 and (data[k + 1] | 0x20) == 111 and (data[k + 2] | 0x20) == 110:
                 return True
         at += 1
-    # "display:none" is twelve bytes: the loop above ends before it when nothing follows.
     return False
 
 

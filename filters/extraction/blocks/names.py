@@ -133,10 +133,11 @@ def element_table() -> tuple[Any, Any, Any]:
     values["link"] = VOID | 3 << 8
     values["title"] = SKIP | 1 << 8
     values["math"] = SKIP | 2 << 8
-    values["code"] = INLINE | 2 << 8
     values["rt"] = INLINE | 3 << 8
     values["rp"] = INLINE | 3 << 8
     values["span"] = INLINE | 4 << 8
+    values["b"] = INLINE | 5 << 8
+    values["strong"] = INLINE | 5 << 8
     values["script"] = SKIP | 3 << 8
     values["svg"] = SKIP | 3 << 8
     values |= {name: BLOCK | place << 8 for place, name in enumerate(TAGS) if name != "other"}

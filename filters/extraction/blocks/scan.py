@@ -235,14 +235,8 @@ def _scan(  # type: ignore[no-untyped-def]
                         else:
                             link_depth = depth
                             links += 1
-                    elif not closing and (
-                        name == np.uint64(0x62) << np.uint64(56) or name == np.uint64(0x7374726F6E670000)
-                    ):
-                        strong = depth
-                    elif closing and (
-                        name == np.uint64(0x62) << np.uint64(56) or name == np.uint64(0x7374726F6E670000)
-                    ):
-                        strong = 0
+                    elif tag == 5:
+                        strong = 0 if closing else depth
             elif following == 33 or following == 63:
                 if text_from >= 0:
                     pieces[p, 0] = text_from
@@ -255,7 +249,7 @@ def _scan(  # type: ignore[no-untyped-def]
             # Code is one block, with a line break for every line of it that is an element, until its end tag or that of
             # an element around it.
             opened += 1 if action == 1 else -1 if action == 2 else 0
-            if action == 3 or action == 2 or (action == 1 and tag == _LI):
+            if action != 1 or tag == _LI:
                 pieces[p, 0] = -1
                 pieces[p, 1] = -1
                 p += 1
