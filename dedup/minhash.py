@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from datasketch import MinHash
 
 from algok.dedup.kernels import sign
 from algok.dedup.normalise import fold_table, text_buffers
@@ -44,6 +43,8 @@ class MinHashOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 @lru_cache(maxsize=8)
 def permutations(count: int, seed: int) -> tuple[U32, U32]:
     """The factors (odd) and summands of the permutations: datasketch's own, so that signatures can be exchanged."""
+    from datasketch import MinHash  # here: with SciPy it takes half a second, and few processes make signatures
+
     a, b = MinHash(num_perm=count, seed=seed, scheme="affine32").permutations
     return a, b
 

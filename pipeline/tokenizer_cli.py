@@ -226,33 +226,55 @@ def check(model: Path, texts: tuple[Path, ...], raw: tuple[Path, ...]) -> None:
 
 @tokenizer.command()
 @click.argument("models", nargs=-1, required=True, type=_FILE)
-@click.option("--train", "train_texts", type=click.Path(path_type=Path, exists=True), required=True)
-@click.option("--valid", type=click.Path(path_type=Path, exists=True), required=True, help="Held-out texts.")
+@click.option("--train", "train_texts", type=click.Path(path_type=Path, exists=True), multiple=True, required=True)
+@click.option("--valid", multiple=True, required=True, metavar="NAME=PATH", help="Held-out texts; each name by itself.")
 @click.option("--ranks", multiple=True, metavar="NAME=FILE", help="Compare with o200k_base or cl100k_base too.")
+@click.option("--sentencepiece", "others", multiple=True, metavar="NAME=FILE", help="And with any SentencePiece model.")
 @click.option("--flops", type=float, default=2e12, show_default=True, help="Compute of each training.")
 @click.option("--width", type=int, default=64, show_default=True, help="Width of the model.")
 @click.option("--layers", type=int, default=2, show_default=True, help="Its layers.")
+@click.option("--heads", type=int, default=4, show_default=True, help="Heads of its attention.")
 @click.option("--context", type=int, default=256, show_default=True, help="Bytes of text in a sequence, about.")
+@click.option("--batch", type=int, default=16, show_default=True, help="Sequences of a step.")
+@click.option("--rate", type=float, default=3e-3, show_default=True, help="Peak learning rate.")
 @click.option("--seed", type=int, default=0, show_default=True)
-def proxy(models: tuple[Path, ...], train_texts: Path, valid: Path, ranks: tuple[str, ...], **given: Any) -> None:
+def proxy(
+    models: tuple[Path, ...],
+    train_texts: tuple[Path, ...],
+    valid: tuple[str, ...],
+    ranks: tuple[str, ...],
+    others: tuple[str, ...],
+    **given: Any,
+) -> None:
     """Bits per byte of a small language model with each tokenizer, at equal compute: do fewer tokens hurt learning?
 
     Needs PyTorch (not a dependency of algok); uses a GPU if there is one. The defaults are a tiny run for a CPU.
+
+    \b
+    Example, a GPU:
+      algok tokenizer proxy work/tok/tokenizer.model --train train/ko --valid ko=held/ko --valid en=held/en \\
+          --ranks o200k_base=models/o200k_base.tiktoken --flops 2e16 --width 512 --layers 8 --heads 8 \\
+          --context 2048 --batch 64 --rate 1e-3
     """
     from algok.tokenizer.codec import Codec
-    from algok.tokenizer.proxy import ProxyOptions, bits_per_byte
+    from algok.tokenizer.proxy import ProxyOptions, SentencePieceModel, bits_per_byte
     from algok.tokenizer.ranks import load_ranks
     from algok.tokenizer.texts import read_texts, text_files
 
     with reported():
         options = ProxyOptions(**given)
-        texts = [t for path in text_files(train_texts) for t in read_texts(path)]
-        held = [t for path in text_files(valid) for t in read_texts(path)]
+        texts = [t for folder in train_texts for path in text_files(folder) for t in read_texts(path)]
+        held: dict[str, list[str]] = {}
+        for name, folder in _named(valid, "--valid"):
+            held.setdefault(name, []).extend(t for path in text_files(folder) for t in read_texts(path))
         encoders: dict[str, Any] = {str(path): Codec.load(path) for path in models}
         encoders |= {name: load_ranks(name, path) for name, path in _named(ranks, "--ranks")}
-        click.echo(f"{'bits/byte':>10}{'steps':>8}{'MB read':>9}{'vocabulary':>12}  tokenizer")
+        encoders |= {name: SentencePieceModel(path) for name, path in _named(others, "--sentencepiece")}
+        click.echo("bits per byte of:")
+        titles = "".join(f"{name[-12:]:>13}" for name in held)
+        click.echo(f"{titles}{'steps':>8}{'MB read':>9}{'M tokens':>9}{'vocabulary':>12}  tokenizer")
         for name, encoder in encoders.items():
             got = bits_per_byte(encoder, texts, held, options)
-            click.echo(
-                f"{got.bits_per_byte:10.4f}{got.steps:8d}{got.bytes_read / 1e6:9.2f}{got.vocabulary:12,}  {name}"
-            )
+            bits = "".join(f"{bits:13.4f}" for bits in got.bits_per_byte.values())
+            sizes = f"{got.steps:8d}{got.bytes_read / 1e6:9.2f}{got.tokens / 1e6:9.2f}{got.vocabulary:12,}"
+            click.echo(f"{bits}{sizes}  {name}")

@@ -2,22 +2,32 @@
 
 Bits per byte compare across tokenizers, losses per token do not. A tokenizer with longer pieces reads more text for the
 same compute, but its embedding and output layer are larger and its pieces rarer; the check puts both into one number.
-The model is a plain pre-norm transformer decoder with tied embeddings. PyTorch is imported when it is called only.
+The model is a plain pre-norm transformer decoder with tied embeddings, in bfloat16 where there is a GPU. PyTorch is
+imported when it is called only.
 """
 
 import importlib
 import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import sentencepiece
 
 from algok.errors import InputError, RecipeError
 from algok.tokenizer.codec import Codec
 
-__all__ = ["ProxyOptions", "ProxyResult", "bits_per_byte"]
+__all__ = ["ProxyOptions", "ProxyResult", "SentencePieceModel", "bits_per_byte"]
+
+#: Logits of a step that stand in memory at once, so that a large vocabulary does not need a smaller batch.
+_LOGITS = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +58,37 @@ class ProxyOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyResult:
-    """``bits_per_byte`` on the held-out text; ``bytes_read`` in training, ``steps``, ``vocabulary``, ``parameters``."""
+    """``bits_per_byte`` of each set of held-out texts; ``bytes_read`` in training (a part read twice counts twice),
+    ``tokens`` of them, ``steps``, ``vocabulary``, ``parameters``."""
 
-    bits_per_byte: float
+    bits_per_byte: dict[str, float]
     bytes_read: float
+    tokens: int
     steps: int
     vocabulary: int
     parameters: int
 
 
-def bits_per_byte(encoder: Any, texts: list[str], held_out: list[str], options: ProxyOptions) -> ProxyResult:
-    """Train on ``texts``, measure on ``held_out``. ``encoder``: a Codec or a tiktoken encoding. Same seed and machine:
-    same number on a CPU.
+class SentencePieceModel:
+    """Any SentencePiece model, to be compared with. Raises InputError if it cannot be loaded."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"SentencePiece model {path} cannot be loaded: {error}") from error
+        self.n_vocab: int = self._processor.vocab_size()
+
+    def encode_ordinary_batch(self, texts: list[str], num_threads: int) -> list[list[int]]:
+        found: list[list[int]] = self._processor.encode(texts, num_threads=num_threads)
+        return found
+
+
+def bits_per_byte(
+    encoder: Any, texts: Sequence[str], held_out: Mapping[str, Sequence[str]], options: ProxyOptions
+) -> ProxyResult:
+    """Train on ``texts``, measure on every set of ``held_out``. ``encoder``: a Codec, or what has tiktoken's ``n_vocab``
+    and ``encode_ordinary_batch``. Same seed and machine: same numbers on a CPU.
 
     Raises InputError if PyTorch is missing or there is too little text for one sequence.
     """
@@ -71,84 +100,120 @@ def bits_per_byte(encoder: Any, texts: list[str], held_out: list[str], options: 
         ) from error
     vocabulary = len(encoder) if isinstance(encoder, Codec) else int(encoder.n_vocab)
     stream, size = _stream(encoder, texts)
-    held, held_bytes = _stream(encoder, held_out)
-    if not size or not held_bytes:
+    held = {name: _stream(encoder, given) for name, given in held_out.items()}
+    if not size or not held or not all(held_size for _, held_size in held.values()):
         raise InputError("the proxy check needs text to train on and held-out text")
     length = max(8, round(options.context * len(stream) / size))
-    if len(stream) <= length + 1 or len(held) <= length + 1:
-        raise InputError(f"the proxy check needs more text than one sequence of {length} tokens")
+    for tokens in (stream, *(tokens for tokens, _ in held.values())):
+        if len(tokens) <= length + 1:
+            raise InputError(f"the proxy check needs more text than one sequence of {length} tokens")
     torch.manual_seed(options.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = _model(torch, vocabulary, length, options).to(device)
-    parameters = sum(p.numel() for p in model.parameters())
     # 6 per weight and token for the matrix products, and attention's own; the tied output layer is a product too.
     per_token = 6 * (12 * options.layers * options.width**2 + vocabulary * options.width) + (
         12 * options.layers * options.width * length
     )
     steps = max(1, round(options.flops / (per_token * options.batch * length)))
     _fit(torch, model, stream, length, steps, device, options)
-    total = _loss(torch, model, held, length, device)
     return ProxyResult(
-        bits_per_byte=total / math.log(2) / held_bytes,
+        bits_per_byte={
+            name: _loss(torch, model, tokens, length, device) / math.log(2) / held_size
+            for name, (tokens, held_size) in held.items()
+        },
         bytes_read=steps * options.batch * length * size / len(stream),
+        tokens=steps * options.batch * length,
         steps=steps,
         vocabulary=vocabulary,
-        parameters=parameters,
+        parameters=sum(p.numel() for p in model.parameters()),
     )
 
 
-def _stream(encoder: Any, texts: list[str]) -> tuple[npt.NDArray[np.int64], int]:
+def _stream(encoder: Any, texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], int]:
     """All tokens in one row, and the bytes of the text. Documents follow each other behind a line break."""
     joined = [text + "\n" for text in texts]
     size = sum(len(text.encode("utf-8", "replace")) for text in joined)
     if isinstance(encoder, Codec):
         datas = pa.array([t.encode("utf-8", "replace") for t in joined], pa.large_binary())
         return encoder.encode_batch(datas).values.to_numpy().astype(np.int64), size
-    return np.array([i for text in joined for i in encoder.encode_ordinary(text)], np.int64), size
+    tokens = encoder.encode_ordinary_batch(joined, num_threads=os.cpu_count() or 1)
+    return np.fromiter(chain.from_iterable(tokens), np.int64), size
 
 
 def _model(torch: Any, vocabulary: int, length: int, options: ProxyOptions) -> Any:
-    nn = torch.nn
+    nn, functional = torch.nn, torch.nn.functional
+    width, heads = options.width, options.heads
+
+    class Block(nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.look, self.told = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+        def forward(self, hidden: Any) -> Any:
+            rows, size, _ = hidden.shape
+            parts = self.look(self.before(hidden)).view(rows, size, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
+            seen = functional.scaled_dot_product_attention(*parts, is_causal=True)
+            hidden = hidden + self.told(seen.transpose(1, 2).reshape(rows, size, width))
+            return hidden + self.down(functional.gelu(self.up(self.between(hidden))))
 
     class Model(nn.Module):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
             super().__init__()
-            self.tokens = nn.Embedding(vocabulary, options.width)
-            self.places = nn.Embedding(length, options.width)
-            layer = nn.TransformerEncoderLayer(
-                options.width, options.heads, 4 * options.width, dropout=0.0, activation="gelu", batch_first=True,
-                norm_first=True,
-            )  # fmt: skip
-            self.body = nn.TransformerEncoder(layer, options.layers, enable_nested_tensor=False)
-            self.norm = nn.LayerNorm(options.width)
-            for table in (self.tokens, self.places):
-                nn.init.normal_(table.weight, std=0.02)
-            self.register_buffer("mask", torch.triu(torch.full((length, length), float("-inf")), 1))
+            self.tokens, self.places = nn.Embedding(vocabulary, width), nn.Embedding(length, width)
+            self.blocks = nn.ModuleList(Block() for _ in range(options.layers))
+            self.norm = nn.LayerNorm(width)
+            for name, weight in self.named_parameters():
+                if weight.dim() == 2:
+                    last = name.endswith(("told.weight", "down.weight"))
+                    nn.init.normal_(weight, std=0.02 / math.sqrt(2 * options.layers) if last else 0.02)
 
         def forward(self, ids: Any) -> Any:
-            size = ids.shape[1]
-            hidden = self.tokens(ids) + self.places.weight[:size]
-            hidden = self.norm(self.body(hidden, mask=self.mask[:size, :size]))
-            return hidden @ self.tokens.weight.T
+            hidden = self.tokens(ids) + self.places.weight[: ids.shape[1]]
+            for block in self.blocks:
+                hidden = block(hidden)
+            return self.norm(hidden).flatten(0, 1)
+
+        def nats(self, hidden: Any, targets: Any) -> Iterator[Any]:
+            """Sums over the tokens, one for every part of the logits that stands in memory at once."""
+            step = max(1, _LOGITS // vocabulary)
+            for part in (slice(i, i + step) for i in range(0, len(hidden), step)):
+                logits = (hidden[part] @ self.tokens.weight.T).float()
+                yield functional.cross_entropy(logits, targets[part], reduction="sum")
 
     return Model()
 
 
+def _precision(torch: Any, device: str) -> AbstractContextManager[Any]:
+    # No cache: the weights that it would hold belong to the first part of the logits, whose graph is gone by the second.
+    context: AbstractContextManager[Any] = torch.autocast(
+        device, torch.bfloat16, enabled=device == "cuda", cache_enabled=False
+    )
+    return context
+
+
 def _fit(torch: Any, model: Any, stream: Any, length: int, steps: int, device: str, options: ProxyOptions) -> None:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.95), weight_decay=0.1)
+    fused = device == "cuda"
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, betas=(0.9, 0.95), weight_decay=0.1, fused=fused)
     rng = np.random.default_rng(options.seed)
+    tokens = torch.from_numpy(stream).to(device)
+    steps_within = torch.arange(length + 1, device=device)
     warm = max(1, steps // 20)
     for step in range(steps):
         share = min(1.0, (step + 1) / warm)
         fall = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * step / steps))
         for group in optimizer.param_groups:
             group["lr"] = options.rate * share * fall
-        starts = rng.integers(0, len(stream) - length, options.batch)
-        rows = torch.from_numpy(np.stack([stream[s : s + length + 1] for s in starts])).to(device)
-        logits = model(rows[:, :-1])
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
+        starts = torch.from_numpy(rng.integers(0, len(stream) - length, options.batch)).to(device)
+        rows = tokens[starts[:, None] + steps_within]
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        with _precision(torch, device):
+            hidden = model(rows[:, :-1])
+            above = hidden.detach().requires_grad_()
+            for nats in model.nats(above, rows[:, 1:].flatten()):
+                (nats / (options.batch * length)).backward()
+        hidden.backward(above.grad)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
@@ -157,11 +222,14 @@ def _loss(torch: Any, model: Any, held: Any, length: int, device: str) -> float:
     """Nats over the held-out tokens, each predicted once; the very first costs its share of a uniform guess."""
     total = math.log(model.tokens.num_embeddings)
     model.eval()
-    with torch.no_grad():
-        for start in range(0, len(held) - 1, length):
-            row = torch.from_numpy(held[start : start + length + 1]).to(device)
-            if len(row) < 2:
-                break
-            logits = model(row[None, :-1])[0]
-            total += float(torch.nn.functional.cross_entropy(logits, row[1:], reduction="sum"))
+    tokens = torch.from_numpy(held).to(device)
+    whole = (len(held) - 1) // length
+    with torch.no_grad(), _precision(torch, device):
+        for first in range(0, whole, 16):
+            count = min(16, whole - first)
+            row = tokens[first * length : (first + count) * length + 1]
+            total += sum(map(float, model.nats(model(row[:-1].view(count, length)), row[1:])))
+        rest = tokens[whole * length :]
+        if len(rest) > 1:
+            total += sum(map(float, model.nats(model(rest[None, :-1]), rest[1:])))
     return total

@@ -120,19 +120,24 @@ def test_check_finds_a_foreign_model(model: Path, texts: Path, monkeypatch: pyte
 
 
 def test_the_proxy_check(model: Path, texts: Path) -> None:
+    arguments = ("--train", texts / "train/ko", "--valid", f"ko={texts / 'held/ko.jsonl'}",
+                 "--valid", f"en={texts / 'held/en.jsonl'}", "--sentencepiece", f"same={model}",
+                 "--width", 32, "--layers", 1)  # fmt: skip
     try:
         import torch  # noqa: F401
     except ImportError:
-        done = invoke("proxy", model, "--train", texts / "train/ko", "--valid", texts / "held/ko.jsonl")
+        done = invoke("proxy", model, *arguments)
         assert done.exit_code == 1
         assert "pip install torch" in done.output
         return
-    arguments = ("--train", texts / "train/ko", "--valid", texts / "held/ko.jsonl", "--width", 32, "--layers", 1)
     few = invoke("proxy", model, *arguments, "--flops", 1e8)
     more = invoke("proxy", model, *arguments, "--flops", 1e10)
     assert few.exit_code == more.exit_code == 0, few.output + more.output
-    first, last = (float(r.output.splitlines()[1].split()[0]) for r in (few, more))
-    assert 0 < last < first < 20
+    (first, other), (last, _) = ([list(map(float, line.split()[:2])) for line in r.output.splitlines()[2:]]
+                                 for r in (few, more))  # fmt: skip
+    assert first == other  # SentencePiece gives the same ids, so the training is the same
+    assert 0 < last[0] < first[0] < 20
+    assert all(0 < bits < 20 for bits in last)
 
 
 @pytest.mark.parametrize(
