@@ -26,6 +26,7 @@ _KINDS = (
     ("FlinkJobServerDriver", "job server"),
     ("algok.filters.extraction.child", "extracting child"),
     ("algok.pipeline.cluster.worker", "Python worker"),
+    ("algok.pipeline.cluster.forks", "Python worker"),  # forked ones keep the command line of their server
     ("algok.transforms.worker", "Python worker"),
     ("algok.pipeline.cluster.boot", "watch of a worker"),
 )

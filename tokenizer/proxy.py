@@ -87,8 +87,8 @@ class SentencePieceModel:
 def bits_per_byte(
     encoder: Any, texts: Sequence[str], held_out: Mapping[str, Sequence[str]], options: ProxyOptions
 ) -> ProxyResult:
-    """Train on ``texts``, measure on every set of ``held_out``. ``encoder``: a Codec, or what has tiktoken's ``n_vocab``
-    and ``encode_ordinary_batch``. Same seed and machine: same numbers on a CPU.
+    """Train on ``texts``, measure on every set of ``held_out``. ``encoder``: a Codec, or what has ``n_vocab`` and
+    ``encode_ordinary_batch`` as tiktoken's encodings do. Same seed and machine: same numbers on a CPU.
 
     Raises InputError if PyTorch is missing or there is too little text for one sequence.
     """
@@ -186,7 +186,7 @@ def _model(torch: Any, vocabulary: int, length: int, options: ProxyOptions) -> A
 
 
 def _precision(torch: Any, device: str) -> AbstractContextManager[Any]:
-    # No cache: the weights that it would hold belong to the first part of the logits, whose graph is gone by the second.
+    # No cache: the weights in it would belong to the first part of the logits, whose graph is gone by the second.
     context: AbstractContextManager[Any] = torch.autocast(
         device, torch.bfloat16, enabled=device == "cuda", cache_enabled=False
     )

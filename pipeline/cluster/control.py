@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from algok.errors import StageError
-from algok.pipeline.cluster.boot import LOG
+from algok.pipeline.cluster.boot import FORKS, LOG
 from algok.pipeline.cluster.layout import Addresses, ClusterOptions, Home
 from algok.pipeline.cluster.parts import install_parts, java
 from algok.pipeline.cluster.processes import end_all, find_started, start_process
@@ -25,13 +25,14 @@ __all__ = [
     "cluster_up",
     "job_server_command",
     "rest_get",
+    "start_fork_server",
     "start_job_manager",
     "start_job_server",
     "start_task_manager",
     "wait_until_ready",
 ]
 
-JOB_MANAGER, JOB_SERVER = "job-manager", "job-server"
+JOB_MANAGER, JOB_SERVER, FORK_SERVER = "job-manager", "job-server", "fork-server"
 #: Seconds until all parts must answer.
 _START_S = 120.0
 #: What Flink 1.19 needs opened on Java 17: `env.java.opts.all` of its own default configuration, less the compiler.
@@ -145,9 +146,8 @@ def _write_files(home: Home, options: ClusterOptions, rpc_port: int, rest_port: 
     lines = [f"{name}: {json.dumps(value)}\n" for name, value in config.items()]
     (home.conf / "config.yaml").write_text("".join(lines))
     (home.conf / "log4j.properties").write_text(_LOG4J)
-    home.boot.write_text(
-        f'#!/bin/sh\n{LOG}="{home.logs / "workers.log"}" exec "{sys.executable}" -m algok.pipeline.cluster.boot "$@"\n'
-    )
+    settings = f'{LOG}="{home.logs / "workers.log"}" {FORKS}="{home.forks}"'
+    home.boot.write_text(f'#!/bin/sh\n{settings} exec "{sys.executable}" -m algok.pipeline.cluster.boot "$@"\n')
     home.boot.chmod(home.boot.stat().st_mode | stat.S_IXUSR)
 
 
@@ -179,6 +179,12 @@ def start_task_manager(home: Home, options: ClusterOptions, name: str) -> None:
     memory.append(f"-XX:MaxMetaspaceSize={parts['jvm-metaspace.size']}m")
     main = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
     _start_java(home, name, memory, main, "--configDir", str(home.conf))
+
+
+def start_fork_server(home: Home) -> None:
+    """Start (or start again) the process that workers are forked from."""
+    command = [sys.executable, "-m", "algok.pipeline.cluster.forks", str(home.forks)]
+    start_process(FORK_SERVER, command, folder=home.run, log=home.logs / f"{FORK_SERVER}.log", cwd=home.temporary)
 
 
 _JOB_SERVER_MAIN = "org.apache.beam.runners.flink.FlinkJobServerDriver"
@@ -219,7 +225,8 @@ def cluster_up(
     Raises ``StageError`` when a part does not start; nothing is left running then.
     """
     running = {started.name for started in find_started(home.run) if started.process()}
-    names = [JOB_MANAGER, *(f"task-manager-{i + 1}" for i in range(options.task_managers)), JOB_SERVER]
+    managers = [f"task-manager-{i + 1}" for i in range(options.task_managers)]
+    names = [JOB_MANAGER, *managers, JOB_SERVER, *([FORK_SERVER] if home.forks_fit else [])]
     if running == set(names):
         return home.read_addresses(), False
     if running:
@@ -240,8 +247,10 @@ def cluster_up(
     )
     try:
         start_job_manager(home, options)
-        for name in names[1:-1]:
+        for name in managers:
             start_task_manager(home, options, name)
+        if home.forks_fit:
+            start_fork_server(home)
         start_job_server(home, addresses)
         wait_until_ready(home, addresses)
     except BaseException:

@@ -87,6 +87,16 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
         return self.root / "flink" / "boot"
 
     @property
+    def forks(self) -> Path:
+        """The socket of the fork server."""
+        return self.run / "forks"
+
+    @property
+    def forks_fit(self) -> bool:
+        """Whether the system can have a socket there: its path may have 107 bytes. Without one, workers are started."""
+        return len(os.fsencode(self.forks)) < 108
+
+    @property
     def addresses(self) -> Path:
         return self.run / "addresses.json"
 

@@ -30,14 +30,19 @@ import algok.transforms  # noqa: F401  registers the coders
 from algok.pipeline.cluster.boot import SIGN_OF_LIFE, STUCK
 from algok.transforms.worker import _end_with
 
-__all__ = ["main", "stuck_elements", "worker_environment"]
+__all__ = ["die_with_parent", "main", "stuck_elements", "worker_environment"]
 
 _LOG = logging.getLogger(__name__)
 #: Seconds to wait for the provision service.
 _TIMEOUT_S = 60
 #: Seconds between two signs of life.
 _PERIOD_S = 1.0
-_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """The kernel kills this process when its parent is gone (Linux)."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 def worker_environment(worker_id: str, info: "beam_provision_api_pb2.ProvisionInfo", control: str) -> dict[str, str]:
@@ -92,7 +97,7 @@ def _live(harness: Any, pipe: int, limit_s: float) -> None:
 
 
 def main() -> None:
-    """Run Beam's SDK worker; ends when the process that started it is gone."""
+    """Run Beam's SDK worker; ends when the process that started or forked it is gone."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--id", required=True)
     parser.add_argument("--provision_endpoint", required=True)
@@ -100,8 +105,7 @@ def main() -> None:
     arguments, _ = parser.parse_known_args()
     # A worker without its TaskManager must not go on writing beside the one that takes over. The kernel ends it, even
     # when it is stopped (Linux); the thread is for a watch that was gone before this line, and for other systems.
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    die_with_parent()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with grpc.insecure_channel(arguments.provision_endpoint) as channel:
         call = grpc.intercept_channel(channel, _WorkerId(arguments.id))

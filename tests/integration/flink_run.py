@@ -32,9 +32,8 @@ def process(home: Home, name: str) -> psutil.Process:
 
 
 def python_workers(home: Home) -> list[psutil.Process]:
-    """The workers themselves, not their watches."""
-    children = [c for i in (1, 2) for c in process(home, f"task-manager-{i}").children(recursive=True)]
-    return [child for child in children if "algok.pipeline.cluster.worker" in " ".join(child.cmdline())]
+    """The workers themselves, neither their watches nor their extracting children."""
+    return process(home, "fork-server").children()
 
 
 def profile(home: Home, folder: Path, job_server: str = "", **limits: float) -> str:

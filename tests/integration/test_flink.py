@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -87,12 +88,18 @@ def test_a_job_server_for_a_cluster_of_ones_own(cluster: Home, tmp_path: Path) -
         server.wait()
 
 
+def test_workers_were_forked(cluster: Home) -> None:
+    log = cluster.logs / "workers.log"
+    assert "started instead" not in (log.read_text() if log.exists() else "")
+
+
 def test_everything_listens_on_loopback_only(cluster: Home) -> None:
+    assert stat.S_IMODE(cluster.forks.stat().st_mode) == 0o600
     for started in find_started(cluster.run):
         found = started.process()
         assert found is not None
         listening = [c.laddr.ip for c in found.net_connections(kind="inet") if c.status == psutil.CONN_LISTEN]
-        assert listening
+        assert bool(listening) == (started.name != "fork-server"), started.name  # that one has a Unix socket
         assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}, started.name
 
 
@@ -117,6 +124,7 @@ def test_a_cluster_that_runs_is_left_alone(cluster: Home) -> None:
     assert cluster_up(cluster, OPTIONS) == (cluster.read_addresses(), False)
     assert {started.name: started.pid for started in find_started(cluster.run)} == before
     assert cluster_status(cluster) == {
+        "fork-server": True,
         "job-manager": True,
         "job-server": True,
         "task-manager-1": True,

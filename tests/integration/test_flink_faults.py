@@ -13,6 +13,7 @@ import pytest
 
 from algok.pipeline.cluster.control import (
     rest_get,
+    start_fork_server,
     start_job_manager,
     start_job_server,
     start_task_manager,
@@ -72,10 +73,20 @@ def state(home: Home, job: str) -> str:
 def kill_task_manager(home: Home) -> None:
     """kill -9; its workers must end with it, and the cluster gets another one afterwards."""
     manager = process(home, "task-manager-1")
-    orphans = manager.children(recursive=True)
+    orphans, workers = manager.children(recursive=True), python_workers(home)
+    assert orphans
     manager.kill()
     _, alive = psutil.wait_procs(orphans, timeout=60)
-    assert not alive, f"processes outlive their TaskManager: {[p.cmdline() for p in alive]}"
+    assert not alive, f"watches outlive their TaskManager: {[p.cmdline() for p in alive]}"
+    # Which worker belongs to which TaskManager nobody says, and those of the other one may live on.
+    deadline = time.monotonic() + 60
+    while len(living(workers)) == len(workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(living(workers)) < len(workers), "workers outlive their TaskManager"
+
+
+def living(found: list[psutil.Process]) -> list[psutil.Process]:
+    return [p for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
 def replace_task_manager(home: Home) -> None:
@@ -92,6 +103,21 @@ def test_a_killed_worker_is_recovered_from(run: Run, cluster: Home, reference: R
     status, errors = run.end()
     assert status == 0, errors
     assert restarts(cluster, job["jid"]), "the job ended before the kill was felt"
+    check(run, reference)
+
+
+def test_a_killed_fork_server_is_recovered_from(run: Run, cluster: Home, reference: Reference) -> None:
+    """Its workers die with it; the next ones are started instead of forked."""
+    job, forked = newest_job(cluster), python_workers(cluster)
+    process(cluster, "fork-server").kill()
+    try:
+        status, errors = run.end()
+        assert status == 0, errors
+        assert restarts(cluster, job["jid"]), "the job ended before the kill was felt"
+        assert not living(forked)
+        assert "started instead" in (cluster.logs / "workers.log").read_text()
+    finally:
+        start_fork_server(cluster)
     check(run, reference)
 
 
