@@ -284,7 +284,8 @@ def cluster_down(home: Home) -> list[str]:
     # The job server first, and TaskManagers before the JobManager: nothing is then lost sight of.
     order = sorted(find_started(home.run), key=lambda s: (s.name != JOB_SERVER, s.name == JOB_MANAGER))
     ended = end_all(home.run, [started.name for started in order])
-    home.addresses.unlink(missing_ok=True)
+    for path in (home.addresses, home.forks):
+        path.unlink(missing_ok=True)
     shutil.rmtree(home.temporary, ignore_errors=True)
     return ended
 
