@@ -329,8 +329,8 @@ def _publish(
         notes=[
             f"Two TaskManagers of {given.task_manager_mb} MB with one slot each, parallelism 2; the local runner with "
             "two worker processes (one, for steps with little input: it skips starting workers where they do not pay).",
-            "CPU time of all processes of a side, from a warm cluster on; each Flink job starts its Python workers "
-            "anew. Both sides wrote the same documents (checked).",
+            "CPU time of all processes of a side, from a warm cluster on; each Flink job has Python workers of "
+            "its own, forked (ADR 20). Both sides wrote the same documents (checked).",
             "Rows of a shuffle travel in files of the work folder (LZ4), references to them through Flink's network.",
         ],
         measured=[msgspec.to_builtins(side) for side in sides],
