@@ -1,6 +1,8 @@
 """The watch over a Python worker on Flink: what falls silent is ended, with all that it started."""
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -73,25 +75,34 @@ def gone(found: list[psutil.Process]) -> bool:
     return False
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A fork server, and its socket in a folder with a short name."""
+@contextlib.contextmanager
+def fork_server() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A fork server that listens, and its socket in a folder with a short name."""
     with tempfile.TemporaryDirectory() as folder:
-        address = Path(folder, "forks")
-        server = subprocess.Popen([sys.executable, "-c", _SERVER, str(address)])
+        address = str(Path(folder, "forks"))
+        server = subprocess.Popen([sys.executable, "-c", _SERVER, address])
         deadline = time.monotonic() + 60
-        while not address.exists() and server.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.2)  # from its name to its first client
-        yield server, str(address)
+        with socket.socket(socket.AF_UNIX) as client:
+            while client.connect_ex(address) != 0:
+                assert server.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        yield server, address
         server.kill()
         server.wait()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[str]:
+    """The socket of a fork server."""
+    with fork_server() as (_, address):
+        yield address
 
 
 @pytest.fixture(params=["started", "forked"])
 def server(request: pytest.FixtureRequest) -> str:
     """The socket of a fork server, or nothing for workers that are started."""
-    return request.getfixturevalue("running")[1] if request.param == "forked" else ""
+    return request.getfixturevalue("running") if request.param == "forked" else ""
 
 
 def child(note: Path, signs: int, then: str, server: str) -> list[str]:
@@ -126,10 +137,8 @@ def test_a_worker_does_not_outlive_its_task_manager(how: str, server: str, tmp_p
     outlived_by_nothing(how, server, tmp_path / "note")
 
 
-def test_a_forked_worker_does_not_outlive_its_watch(
-    running: tuple[subprocess.Popen[bytes], str], tmp_path: Path
-) -> None:
-    outlived_by_nothing("watch gone", running[1], tmp_path / "note")
+def test_a_forked_worker_does_not_outlive_its_watch(running: str, tmp_path: Path) -> None:
+    outlived_by_nothing("watch gone", running, tmp_path / "note")
 
 
 def outlived_by_nothing(how: str, server: str, note: Path) -> None:
@@ -151,10 +160,10 @@ def outlived_by_nothing(how: str, server: str, note: Path) -> None:
     middle.wait()
 
 
-def test_workers_of_one_server_are_apart(running: tuple[subprocess.Popen[bytes], str], tmp_path: Path) -> None:
+def test_workers_of_one_server_are_apart(running: str, tmp_path: Path) -> None:
     """The end of one says nothing to the watch of the other, which holds none of its descriptors."""
     with ThreadPoolExecutor(2) as pool:
-        ends = [pool.submit(short, running[1], tmp_path / str(signs), signs) for signs in (2, 8)]
+        ends = [pool.submit(short, running, tmp_path / str(signs), signs) for signs in (2, 8)]
         assert [end.result() for end in ends] == [7, 7]
 
 
@@ -173,12 +182,10 @@ def short(server: str, note: Path, signs: int) -> int:
     return status
 
 
-def test_other_code_on_disk_is_not_forked(
-    running: tuple[subprocess.Popen[bytes], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_code_on_disk_is_not_forked(running: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
     with pytest.raises(ValueError, match="code has changed"):
-        Forked(running[1], [], 1)
+        Forked(running, [], 1)
 
 
 def test_without_a_server_a_worker_is_started(tmp_path: Path) -> None:
@@ -192,14 +199,9 @@ def test_without_a_server_a_worker_is_started(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_when_the_server_is_killed(tmp_path: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        address = Path(folder, "forks")
-        server = subprocess.Popen([sys.executable, "-c", _SERVER, str(address)])
-        while not address.exists():
-            time.sleep(0.05)
-        time.sleep(0.2)
+    with fork_server() as (server, address):
         read, write = os.pipe()
-        worker = Forked(str(address), child(tmp_path / "note", 10_000, "hang", str(address)), write)
+        worker = Forked(address, child(tmp_path / "note", 10_000, "hang", address), write)
         found = processes(tmp_path / "note")
         server.kill()
         server.wait()
