@@ -24,7 +24,7 @@ from algok.pipeline.jobs import RunOptions, run_job
 from algok.transforms.receipts import CollectLines, read_lines
 from tests.integration.conftest import OPTIONS, Reference, small_disk
 from tests.integration.flink_run import AT_WORK_S, Run, flink_jobs, newest_job, only, process, profile, python_workers
-from tests.integration.hanging import hang_once
+from tests.integration.steps import hang_once
 from tests.pipeline.line import assert_same, outcome, recipe_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.flink, pytest.mark.timeout(1500)]

@@ -1,10 +1,11 @@
-"""A job whose element hangs the first time that it is tried; imported by the workers."""
+"""What jobs of the tests do to their elements; imported by the workers."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["hang_once"]
+__all__ = ["hang_once", "parent_of_worker"]
 
 
 def hang_once(note: str) -> Iterator[str]:
@@ -16,3 +17,8 @@ def hang_once(note: str) -> Iterator[str]:
     while not tried:
         time.sleep(1)
     yield "done"
+
+
+def parent_of_worker(element: str) -> str:
+    """Process id."""
+    return str(os.getppid())
