@@ -28,6 +28,8 @@ __all__ = ["ProxyOptions", "ProxyResult", "SentencePieceModel", "bits_per_byte"]
 
 #: Logits of a step that stand in memory at once, so that a large vocabulary does not need a smaller batch.
 _LOGITS = 1 << 30
+#: Texts of a set on which a SentencePiece model must be lossless.
+_LOOKED_AT = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,17 +72,27 @@ class ProxyResult:
 
 
 class SentencePieceModel:
-    """Any SentencePiece model, to be compared with. Raises InputError if it cannot be loaded."""
+    """Any SentencePiece model, to be compared with. Raises InputError if it cannot be loaded, and when it is given
+    text that it does not return: what it loses would count as bytes that cost nothing."""
 
     def __init__(self, path: Path) -> None:
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
         except (OSError, RuntimeError) as error:
             raise InputError(f"SentencePiece model {path} cannot be loaded: {error}") from error
+        self._path = path
         self.n_vocab: int = self._processor.vocab_size()
 
     def encode_ordinary_batch(self, texts: list[str], num_threads: int) -> list[list[int]]:
         found: list[list[int]] = self._processor.encode(texts, num_threads=num_threads)
+        for text, ids in zip(texts[:_LOOKED_AT], found[:_LOOKED_AT], strict=True):
+            # It writes spaces as U+2581 and so makes that character a space, which is no help to a model.
+            if self._processor.decode(ids) != text.replace("\u2581", " "):
+                raise InputError(
+                    f"SentencePiece model {self._path} does not return the text {text[:40]!r}: bits per byte would be "
+                    "too low; train it with identity normalisation, byte fallback, white space kept and a piece for "
+                    "line breaks"
+                )
         return found
 
 

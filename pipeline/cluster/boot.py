@@ -8,6 +8,7 @@ interpreter for ever, or on purpose when it is at one element for too long.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import select
@@ -32,8 +33,9 @@ PERIOD_S, GRACE_S = 0.5, 0.2
 #: Seconds for the fork server to answer.
 ANSWER_S = 10.0
 DEFAULT_SILENT_S = 300.0
-#: Folders of the package that a worker may load code from.
-_CODE = ("pipeline", "transforms", "filters", "dedup", "tokenizer")
+#: Where a worker's code and data come from; of other packages their first file stands for all.
+_CODE = ("algok", *(f"algok.{name}" for name in ("pipeline", "transforms", "filters", "dedup", "tokenizer")))
+_LIBRARIES = ("apache_beam", "pyarrow")
 
 
 class Worker(Protocol):
@@ -85,13 +87,13 @@ class Forked:
     def __init__(self, address: str, arguments: list[str], pipe: int) -> None:
         self._status: int | None = None
         self._answer = b""
+        here = os.getcwd()  # noqa: PTH109  (pathlib costs start-up)
+        request = {"arguments": arguments, "environment": dict(os.environ), "folder": here, "code": code_stamp()}
+        body = json.dumps(request).encode()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket.settimeout(ANSWER_S)
             self._socket.connect(address)
-            here = os.getcwd()  # noqa: PTH109  (pathlib costs start-up)
-            request = {"arguments": arguments, "environment": dict(os.environ), "folder": here, "code": code_stamp()}
-            body = json.dumps(request).encode()
             socket.send_fds(self._socket, [len(body).to_bytes(8, "little")], [1, 2, pipe])
             self._socket.sendall(body)
             answer = self._socket.makefile("rb", buffering=0).readline()
@@ -113,7 +115,7 @@ class Forked:
                 part = b""
             self._answer += part
             if not part or part.endswith(b"\n"):
-                # Without a word the server is gone, and the kernel has killed its workers.
+                # Without a word the server is gone, and the kernel kills its workers.
                 self._status = int(self._answer or b"1")
         return self._status
 
@@ -126,22 +128,26 @@ class Forked:
         deadline = time.monotonic() + ANSWER_S
         while self.poll() is None and time.monotonic() < deadline:
             select.select([self._socket], [], [], PERIOD_S)
+        if not self._answer:  # the server is gone, or hangs: nobody else ends what the worker has started
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(int(self.name), signal.SIGKILL)
         self._socket.close()
 
 
 def code_stamp() -> str:
-    """What code a worker would load: the interpreter, its path, and the newest of the package's files."""
-    newest = count = 0
-    for name in _CODE:
-        spec = find_spec(f"algok.{name}")
+    """What a worker would load: the interpreter, its path, and a digest of names, times and sizes of files."""
+    found = []
+    for name in (*_CODE, *_LIBRARIES):
+        spec = find_spec(name)
         for root in (spec.submodule_search_locations or []) if spec else []:
-            for folder, _, files in os.walk(root):
-                for file in files:
-                    if file.endswith(".py"):
-                        with contextlib.suppress(OSError):
-                            newest = max(newest, os.stat(f"{folder}/{file}").st_mtime_ns)  # noqa: PTH116  (start-up)
-                        count += 1
-    return f"{sys.executable} {os.environ.get('PYTHONPATH', '')} {count} {newest}"
+            for folder, folders, files in os.walk(root):
+                folders[:] = [f for f in folders if f != "__pycache__" and name in _CODE]
+                for file in files if name in _CODE else ["__init__.py"]:
+                    with contextlib.suppress(OSError):
+                        state = os.stat(f"{folder}/{file}")  # noqa: PTH116  (pathlib costs start-up)
+                        found.append(f"{folder}/{file} {state.st_mtime_ns} {state.st_size}")
+    digest = hashlib.blake2b("\n".join(sorted(found)).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return f"{sys.executable} {os.environ.get('PYTHONPATH', '')} {digest}"
 
 
 def _say(text: str) -> None:

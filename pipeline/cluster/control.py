@@ -229,6 +229,9 @@ def cluster_up(
     names = [JOB_MANAGER, *managers, JOB_SERVER, *([FORK_SERVER] if home.forks_fit else [])]
     if running == set(names):
         return home.read_addresses(), False
+    if set(names) - running == {FORK_SERVER}:  # jobs go on without it
+        start_fork_server(home)
+        return home.read_addresses(), False
     if running:
         cluster_down(home)
     java()

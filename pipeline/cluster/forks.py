@@ -18,11 +18,12 @@ import selectors
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
 
-from algok.pipeline.cluster.boot import ANSWER_S, SIGN_OF_LIFE, code_stamp
+from algok.pipeline.cluster.boot import SIGN_OF_LIFE, code_stamp
 
 __all__ = ["main", "serve"]
 
@@ -30,6 +31,8 @@ __all__ = ["main", "serve"]
 _PRELOADED = ("algok.pipeline.cluster.worker", "algok.pipeline.run")
 #: Standard output, standard error, and the pipe of the signs of life.
 _DESCRIPTORS = 3
+#: Seconds that a watch may take to say what it has ready, and bytes of it; nobody else is served meanwhile.
+_REQUEST_S, _REQUEST_BYTES = 1.0, 1 << 24
 
 
 class _Server:
@@ -55,7 +58,7 @@ class _Server:
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is self._listener:
-                    with contextlib.suppress(OSError, ValueError, KeyError):
+                    with contextlib.suppress(Exception):
                         self._accept(self._listener.accept()[0])
                 elif key.fileobj is self._wake:
                     with contextlib.suppress(BlockingIOError):
@@ -69,20 +72,21 @@ class _Server:
         """One request; whatever is wrong with it is the watch's to see from a closed connection."""
         with contextlib.ExitStack() as stack:
             stack.callback(asking.close)
-            asking.settimeout(ANSWER_S)
+            asking.settimeout(_REQUEST_S)
             head, descriptors, _, _ = socket.recv_fds(asking, 8, _DESCRIPTORS)
             for descriptor in descriptors:
                 stack.callback(os.close, descriptor)
             with asking.makefile("rb") as file:
-                request = json.loads(file.read(int.from_bytes(head, "little")))
+                request = json.loads(file.read(min(_REQUEST_BYTES, int.from_bytes(head, "little"))))
             if request["code"] != self._stamp:
                 asking.sendall(b"that the code has changed since the cluster was started\n")
                 return
+            server = os.getpid()
             pid = os.fork()
             if pid == 0:
                 try:
                     self._forget(asking)
-                    _work(request, descriptors)
+                    _work(request, descriptors, server)
                 finally:
                     os._exit(1)
             self._workers[pid] = asking
@@ -127,11 +131,17 @@ def _end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _work(request: dict[str, Any], descriptors: list[int]) -> None:
+def _work(request: dict[str, Any], descriptors: list[int], server: int) -> None:
     """The life of a worker, from the fork to its end."""
+    from algok.pipeline.cluster.worker import die_with_parent
+    from algok.pipeline.cluster.worker import main as work
+
     status = 1
     try:
         os.setsid()
+        die_with_parent()
+        if os.getppid() != server:  # it was gone before the kernel knew
+            return
         with open(os.devnull) as nothing:  # noqa: PTH123
             os.dup2(nothing.fileno(), 0)
         out, err, pipe = descriptors
@@ -143,9 +153,8 @@ def _work(request: dict[str, Any], descriptors: list[int]) -> None:
         os.environ.clear()
         os.environ.update(request["environment"])
         os.environ[SIGN_OF_LIFE] = str(pipe)
+        tempfile.tempdir = None  # of the environment in which something has asked for it
         sys.argv[1:] = request["arguments"]
-        from algok.pipeline.cluster.worker import main as work
-
         work()
         status = 0
     except SystemExit as end:

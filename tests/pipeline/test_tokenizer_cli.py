@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sentencepiece import SentencePieceTrainer
 
+from algok.errors import InputError
 from algok.pipeline.cli import cli
+from algok.tokenizer.proxy import SentencePieceModel
 from tests.tokenizer.conftest import korean_documents
 
 
@@ -117,6 +120,16 @@ def test_check_finds_a_foreign_model(model: Path, texts: Path, monkeypatch: pyte
     assert done.exit_code == 1
     assert "50 did not come back" in done.output
     assert "en.jsonl: does not come back" in done.output
+
+
+def test_a_model_that_loses_text_is_not_compared_with(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("".join(f"def f{i}(x):\n" for i in range(200)))
+    SentencePieceTrainer.train(input=str(tmp_path / "text"), model_prefix=str(tmp_path / "lossy"), vocab_size=30,
+                               hard_vocab_limit=False, minloglevel=2)  # fmt: skip
+    encoder = SentencePieceModel(tmp_path / "lossy.model")
+    assert encoder.encode_ordinary_batch(["def f1(x):"], 1)
+    with pytest.raises(InputError, match=r"lossy\.model does not return the text 'def\\n f1'"):
+        encoder.encode_ordinary_batch(["def\n f1"], 1)
 
 
 def test_the_proxy_check(model: Path, texts: Path) -> None:

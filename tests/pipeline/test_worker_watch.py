@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from algok.pipeline.cluster import boot
 from algok.pipeline.cluster.boot import FORKS, LOG, SIGN_OF_LIFE, Forked, Started, supervise
 from algok.pipeline.cluster.worker import stuck_elements
 
@@ -37,9 +39,8 @@ import pathlib, sys, types
 from algok.pipeline.cluster import forks
 from algok.pipeline.cluster.worker import die_with_parent
 def main():
-    die_with_parent()
     exec({_CHILD!r}, {{}})
-sys.modules["algok.pipeline.cluster.worker"] = types.SimpleNamespace(main=main)
+sys.modules["algok.pipeline.cluster.worker"] = types.SimpleNamespace(main=main, die_with_parent=die_with_parent)
 forks._PRELOADED = ()
 forks.serve(pathlib.Path(sys.argv[1]))
 """
@@ -182,6 +183,45 @@ def short(server: str, note: Path, signs: int) -> int:
     return status
 
 
+@pytest.mark.parametrize("said", [b"", b"\2\0\0\0\0\0\0\0[]", b"\xff" * 8, b"\5\0\0\0\0\0\0\0what?"])
+def test_nonsense_is_nobodys_but_its_clients(said: bytes, running: str, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(running)
+        client.sendall(said)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(100) == b""
+    assert short(running, tmp_path / "note", 1) == 7
+
+
+def test_a_worker_of_a_server_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boot, "ANSWER_S", 0.5)
+    with fork_server() as (server, address):
+        read, write = os.pipe()
+        worker = Forked(address, child(tmp_path / "note", 10_000, "hang", address), write)
+        found = processes(tmp_path / "note")
+        server.send_signal(signal.SIGSTOP)
+        worker.kill()
+        assert gone(found)
+        os.close(read)
+        os.close(write)
+
+
+def test_the_stamp_changes_with_any_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "some_package"
+    (package / "inner").mkdir(parents=True)
+    for name in ("__init__.py", "inner/table.toml"):
+        (package / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(boot, "_CODE", ("some_package",))
+    stamps = {boot.code_stamp()}
+    os.utime(package / "inner/table.toml", (1, 1))  # older than it was
+    stamps.add(boot.code_stamp())
+    (package / "inner/more.py").touch()
+    stamps.add(boot.code_stamp())
+    assert len(stamps) == 3
+    assert boot.code_stamp() in stamps
+
+
 def test_other_code_on_disk_is_not_forked(running: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
     with pytest.raises(ValueError, match="code has changed"):
@@ -211,7 +251,7 @@ def test_nothing_is_left_when_the_server_is_killed(tmp_path: Path) -> None:
             time.sleep(0.02)
         assert worker.poll() == 1
         worker.kill()
-        found[1].kill()  # what a worker started ends by itself (the extractor's child: when its pipe closes)
+        assert gone(found)
         os.close(read)
         os.close(write)
 
