@@ -259,14 +259,14 @@ def proxy(
     from algok.tokenizer.codec import Codec
     from algok.tokenizer.proxy import ProxyOptions, SentencePieceModel, bits_per_byte
     from algok.tokenizer.ranks import load_ranks
-    from algok.tokenizer.texts import read_texts, text_files
+    from algok.tokenizer.texts import read_all
 
     with reported():
         options = ProxyOptions(**given)
-        texts = [t for folder in train_texts for path in text_files(folder) for t in read_texts(path)]
+        texts = [text for path in train_texts for text in read_all(path)]
         held: dict[str, list[str]] = {}
-        for name, folder in _named(valid, "--valid"):
-            held.setdefault(name, []).extend(t for path in text_files(folder) for t in read_texts(path))
+        for name, path in _named(valid, "--valid"):
+            held.setdefault(name, []).extend(read_all(path))
         encoders: dict[str, Any] = {str(path): Codec.load(path) for path in models}
         encoders |= {name: load_ranks(name, path) for name, path in _named(ranks, "--ranks")}
         encoders |= {name: SentencePieceModel(path) for name, path in _named(others, "--sentencepiece")}

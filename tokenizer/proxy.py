@@ -23,6 +23,7 @@ import sentencepiece
 
 from algok.errors import InputError, RecipeError
 from algok.tokenizer.codec import Codec
+from algok.tokenizer.model import SPACE
 
 __all__ = ["ProxyOptions", "ProxyResult", "SentencePieceModel", "bits_per_byte"]
 
@@ -87,7 +88,7 @@ class SentencePieceModel:
         found: list[list[int]] = self._processor.encode(texts, num_threads=num_threads)
         for text, ids in zip(texts[:_LOOKED_AT], found[:_LOOKED_AT], strict=True):
             # It writes spaces as U+2581 and so makes that character a space, which is no help to a model.
-            if self._processor.decode(ids) != text.replace("\u2581", " "):
+            if self._processor.decode(ids) != text.replace(SPACE, " "):
                 raise InputError(
                     f"SentencePiece model {self._path} does not return the text {text[:40]!r}: bits per byte would be "
                     "too low; train it with identity normalisation, byte fallback, white space kept and a piece for "
@@ -144,10 +145,10 @@ def bits_per_byte(
 def _stream(encoder: Any, texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], int]:
     """All tokens in one row, and the bytes of the text. Documents follow each other behind a line break."""
     joined = [text + "\n" for text in texts]
-    size = sum(len(text.encode("utf-8", "replace")) for text in joined)
+    datas = [text.encode("utf-8", "replace") for text in joined]
+    size = sum(map(len, datas))
     if isinstance(encoder, Codec):
-        datas = pa.array([t.encode("utf-8", "replace") for t in joined], pa.large_binary())
-        return encoder.encode_batch(datas).values.to_numpy().astype(np.int64), size
+        return encoder.encode_batch(pa.array(datas, pa.large_binary())).values.to_numpy().astype(np.int64), size
     tokens = encoder.encode_ordinary_batch(joined, num_threads=os.cpu_count() or 1)
     return np.fromiter(chain.from_iterable(tokens), np.int64), size
 

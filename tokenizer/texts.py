@@ -11,7 +11,7 @@ import zstandard
 
 from algok.errors import InputError
 
-__all__ = ["SUFFIXES", "read_parallel", "read_texts", "text_files"]
+__all__ = ["SUFFIXES", "read_all", "read_parallel", "read_texts", "text_files"]
 
 #: What a file may end in; .gz and .zst may follow the first three.
 SUFFIXES = (".txt", ".jsonl", ".ndjson", ".parquet")
@@ -58,6 +58,11 @@ def read_texts(path: Path) -> Iterator[str]:
             yield from _lines(path)
     except (OSError, UnicodeDecodeError, zstandard.ZstdError, EOFError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def read_all(path: Path) -> list[str]:
+    """The texts of a file, or of all files below a folder. Raises InputError as ``text_files`` and ``read_texts``."""
+    return [text for file in text_files(path) for text in read_texts(file)]
 
 
 def _open(path: Path) -> io.TextIOBase:

@@ -33,9 +33,9 @@ PERIOD_S, GRACE_S = 0.5, 0.2
 #: Seconds for the fork server to answer.
 ANSWER_S = 10.0
 DEFAULT_SILENT_S = 300.0
-#: Where a worker's code and data come from; of other packages their first file stands for all.
-_CODE = ("algok", *(f"algok.{name}" for name in ("pipeline", "transforms", "filters", "dedup", "tokenizer")))
-_LIBRARIES = ("apache_beam", "pyarrow")
+#: Packages that a worker loads code and data from, with all below them, and those whose own files stand for them.
+_CODE = tuple(f"algok.{name}" for name in ("pipeline", "transforms", "filters", "dedup", "tokenizer"))
+_TOPS = ("algok", "apache_beam", "pyarrow")
 
 
 class Worker(Protocol):
@@ -136,18 +136,20 @@ class Forked:
 
 def code_stamp() -> str:
     """What a worker would load: the interpreter, its path, and a digest of names, times and sizes of files."""
+    folders = [folder for root in _roots(_CODE) for folder, _, _ in os.walk(root) if not folder.endswith("__pycache__")]
     found = []
-    for name in (*_CODE, *_LIBRARIES):
-        spec = find_spec(name)
-        for root in (spec.submodule_search_locations or []) if spec else []:
-            for folder, folders, files in os.walk(root):
-                folders[:] = [f for f in folders if f != "__pycache__" and name in _CODE]
-                for file in files if name in _CODE else ["__init__.py"]:
-                    with contextlib.suppress(OSError):
-                        state = os.stat(f"{folder}/{file}")  # noqa: PTH116  (pathlib costs start-up)
-                        found.append(f"{folder}/{file} {state.st_mtime_ns} {state.st_size}")
+    for folder in (*folders, *_roots(_TOPS)):
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            states = [(entry.path, entry.stat()) for entry in entries if entry.is_file()]
+            found += [f"{path} {state.st_mtime_ns} {state.st_size}" for path, state in states]
     digest = hashlib.blake2b("\n".join(sorted(found)).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
     return f"{sys.executable} {os.environ.get('PYTHONPATH', '')} {digest}"
+
+
+def _roots(packages: tuple[str, ...]) -> list[str]:
+    """Folders of packages, which are not imported for it."""
+    specs = [find_spec(name) for name in packages]
+    return [root for spec in specs if spec is not None for root in spec.submodule_search_locations or ()]
 
 
 def _say(text: str) -> None:

@@ -25,7 +25,6 @@ __all__ = [
     "cluster_up",
     "job_server_command",
     "rest_get",
-    "start_fork_server",
     "start_job_manager",
     "start_job_server",
     "start_task_manager",
@@ -181,7 +180,7 @@ def start_task_manager(home: Home, options: ClusterOptions, name: str) -> None:
     _start_java(home, name, memory, main, "--configDir", str(home.conf))
 
 
-def start_fork_server(home: Home) -> None:
+def _start_fork_server(home: Home) -> None:
     """Start (or start again) the process that workers are forked from."""
     command = [sys.executable, "-m", "algok.pipeline.cluster.forks", str(home.forks)]
     start_process(FORK_SERVER, command, folder=home.run, log=home.logs / f"{FORK_SERVER}.log", cwd=home.temporary)
@@ -229,8 +228,8 @@ def cluster_up(
     names = [JOB_MANAGER, *managers, JOB_SERVER, *([FORK_SERVER] if home.forks_fit else [])]
     if running == set(names):
         return home.read_addresses(), False
-    if set(names) - running == {FORK_SERVER}:  # jobs go on without it
-        start_fork_server(home)
+    if {*running, FORK_SERVER} == set(names):  # jobs go on without it
+        _start_fork_server(home)
         return home.read_addresses(), False
     if running:
         cluster_down(home)
@@ -253,7 +252,7 @@ def cluster_up(
         for name in managers:
             start_task_manager(home, options, name)
         if home.forks_fit:
-            start_fork_server(home)
+            _start_fork_server(home)
         start_job_server(home, addresses)
         wait_until_ready(home, addresses)
     except BaseException:

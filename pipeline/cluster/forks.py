@@ -5,7 +5,8 @@ of CPU to import Beam and algok: more than most jobs of a small crawl have to do
 forks itself for a watch (``boot``) that asks on a Unix socket. The connection is the worker's life: the server tells
 the watch its status when it ends, and kills it with all that it started when the watch goes away. When the server is
 gone, the kernel kills its workers (they ask for that), and watches start workers in the ordinary way; so they do when
-the code on disk is no longer what this process has in memory. It has one thread, since it forks.
+the code on disk is no longer what this process has in memory. It has one Python thread, since it forks; the native ones
+of OpenBLAS and jemalloc have handlers for forks.
 """
 
 import argparse

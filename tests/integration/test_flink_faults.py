@@ -12,14 +12,15 @@ import psutil
 import pytest
 
 from algok.pipeline.cluster.control import (
+    cluster_up,
     rest_get,
-    start_fork_server,
     start_job_manager,
     start_job_server,
     start_task_manager,
     wait_until_ready,
 )
 from algok.pipeline.cluster.layout import Home
+from algok.pipeline.cluster.processes import find_started
 from algok.pipeline.jobs import RunOptions, run_job
 from algok.transforms.receipts import CollectLines, read_lines
 from tests.integration.conftest import OPTIONS, Reference, small_disk
@@ -107,7 +108,7 @@ def test_a_killed_worker_is_recovered_from(run: Run, cluster: Home, reference: R
 
 
 def test_a_killed_fork_server_is_recovered_from(run: Run, cluster: Home, reference: Reference) -> None:
-    """Its workers die with it; the next ones are started instead of forked."""
+    """Its workers die with it; the next ones are started instead of forked. `cluster up` starts it and nothing else."""
     job, forked = newest_job(cluster), python_workers(cluster)
     process(cluster, "fork-server").kill()
     try:
@@ -117,7 +118,10 @@ def test_a_killed_fork_server_is_recovered_from(run: Run, cluster: Home, referen
         assert not living(forked)
         assert "started instead" in (cluster.logs / "workers.log").read_text()
     finally:
-        start_fork_server(cluster)
+        others = {started.name: started.pid for started in find_started(cluster.run) if started.name != "fork-server"}
+        assert cluster_up(cluster, OPTIONS) == (cluster.read_addresses(), False)
+    assert process(cluster, "fork-server").is_running()
+    assert others.items() < {started.name: started.pid for started in find_started(cluster.run)}.items()
     check(run, reference)
 
 
