@@ -49,8 +49,14 @@ def nested(folder: str) -> list[str]:
     return sorted({".".join(path.parent.relative_to(ROOT).parts) for path in files})
 
 
-#: What is used when it is there: `algok tokenizer check` and `evaluate --morphemes`, Beam's S3 filesystem.
-EXTRAS = {"hf": ["tokenizers>=0.20,<1"], "morphemes": ["kiwipiepy>=0.20,<1"], "s3": ["boto3>=1.34,<2"]}
+#: What is used when it is there: `algok tokenizer check`, `evaluate --morphemes`, Beam's S3 filesystem, and
+#: `algok tokenizer train --words ko=wordfreq`.
+EXTRAS = {
+    "hf": ["tokenizers>=0.20,<1"],
+    "morphemes": ["kiwipiepy>=0.20,<1"],
+    "s3": ["boto3>=1.34,<2"],
+    "words": ["wordfreq>=3.1,<4"],
+}
 
 setup(
     install_requires=REQUIRES,

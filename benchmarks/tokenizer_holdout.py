@@ -5,10 +5,9 @@
 writes ``train/<language>/<source>.jsonl`` and ``held/<language>/<domain>.jsonl``. A source is on one side only, whole:
 no site, data set or repository is split. Folds:
 
-- ``first``: learns Korean from six sources, holds out all others.
-- ``second``: holds out two of the six, the law columns and the reviews, and nothing else.
-- ``third-1``, ``third-2``, ``third-3``: hold out a third of the Korean domains, law and reviews among them, and learn
-  from all the others too. Documentation and what is not Korean is held out as in the first.
+- ``first``: learns Korean from nine sources, holds out all others.
+- a Korean domain (``law``, ``reviews``, ``news`` ...): holds out that one alone and learns from all other Korean text.
+  The documentation of the parallel sites and what is not Korean are held out as in the first.
 
 Then:
 
@@ -58,12 +57,11 @@ HELD_SITES = {
 }
 #: Has the templates of a held-out site, its sister: 8 points of ko/blogteaser if it is trained on.
 LEFT_OUT = {"cclfree/poli"}
-#: Korean domains that each of the folds of a third holds out.
-THIRDS = {
-    "third-1": ("petitions", "qa", "inference-kornli", "techwiki", "law"),
-    "third-2": ("wiki", "chat", "news", "inference-klue", "techblog"),
-    "third-3": ("magazine", "community", "blogteaser", "reviews"),
-}
+#: Folds of a single Korean domain.
+DOMAINS = (
+    "blogteaser", "chat", "community", "inference-klue", "inference-kornli", "law", "magazine", "news", "petitions",
+    "qa", "reviews", "techblog", "techwiki", "wiki",
+)  # fmt: skip
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -133,15 +131,15 @@ def sets(shared: Path, fold: str) -> tuple[dict[str, list[str]], dict[str, list[
         target, label = (held, HELD_SITES[site]) if site in HELD_SITES else (train, "ko/web-" + site.split("/")[-1])
         target.setdefault(label, []).append(row["text"])
     held.update(installed_code())
-    if fold == "second":
-        held = {label: train.pop(label) for label in ("ko/law", "ko/reviews")}
-    elif fold in THIRDS:
-        out = {f"ko/{name}" for name in THIRDS[fold]} | {label for label in held if not label.startswith("ko/")}
-        out |= {label for label in held if label.startswith("ko/docs-")}
-        # The training set of news and the held-out one have the same label.
-        both = {label: texts for label, texts in held.items() if label not in out}
-        train.update({f"{label}-more" if label in train else label: texts for label, texts in both.items()})
-        held = {label: held[label] if label in held else train.pop(label) for label in sorted(out)}
+    if fold == "first":
+        return train, held
+    name = f"ko/{fold}"
+    for label in [label for label in held if label.startswith("ko/") and not label.startswith("ko/docs-")]:
+        if label != name:
+            # The training set of news and the held-out one have the same label.
+            train[f"{label}-more" if label in train else label] = held.pop(label)
+    if name not in held:
+        held[name] = train.pop(name)
     return train, held
 
 
@@ -161,7 +159,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=Path, help="the folder of shared data")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--fold", choices=("first", "second", *THIRDS), default="first")
+    parser.add_argument("--fold", choices=("first", *DOMAINS), default="first")
     given = parser.parse_args(None if arguments is None else list(arguments))
     train, held = sets(given.shared, given.fold)
     write(given.out / "train", train)

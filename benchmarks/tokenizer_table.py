@@ -4,9 +4,10 @@
     python benchmarks/tokenizer_table.py work/holdout work/table --ranks ../shared/data/models/o200k_base.tiktoken \\
         --row 102400 --row 128000 --row 102400:plain
 
-A row is SIZE, SIZE:plain (no superwords), SIZE:triples or SIZE:single (digits). Each is what `algok tokenizer train`
-with the same options trains, its defaults where the row says nothing. Models, candidates and evaluations are kept in
-the second folder, so a row that is there is not trained again.
+A row is SIZE, SIZE:words (with the lists of words of the package wordfreq, but for code), SIZE:plain (no superwords),
+SIZE:triples or SIZE:single (digits). Each is what `algok tokenizer train` with the same options trains, its defaults
+where the row says nothing. Models, candidates and evaluations are kept in
+the second folder, so a row that is there is not trained again: other shares need another folder.
 """
 
 import argparse
@@ -20,7 +21,8 @@ from algok.tokenizer.codec import Codec
 from algok.tokenizer.evaluate import evaluate
 from algok.tokenizer.sample import default_shares, files_sample, spool
 from algok.tokenizer.texts import read_texts
-from algok.tokenizer.train import TrainOptions, choose, propose, write_lines
+from algok.tokenizer.train import TrainOptions, add_words, choose, propose, write_lines
+from algok.tokenizer.words import WORDFREQ, read_words
 
 LANGUAGES = ("ko", "en", "code", "ja", "zh")
 
@@ -41,16 +43,20 @@ def trained(row: str, holdout: Path, out: Path, given: argparse.Namespace) -> Pa
     with tempfile.TemporaryDirectory() as folder:
         named = [(language, holdout / "train" / language) for language in LANGUAGES]
         most = int(given.sample_mb * 1_000_000)
-        shares = default_shares(LANGUAGES, options.vocab_size)
+        shares = given.share or default_shares(LANGUAGES, options.vocab_size)
         documents = files_sample(named, shares, max_bytes=most, seed=0)
         spooled = spool(documents, Path(folder, "sample"), max_bytes=most * 5 // 4, seed=0)
         lines = write_lines(spooled, Path(folder), options.max_line_bytes)
+        listed: list[str] = []
+        if row.endswith(":words"):
+            lists = {language: read_words(WORDFREQ, language) for language in LANGUAGES if language != "code"}
+            lines, listed = add_words(lines, lists, spooled, options)
         rule = f"{row.split(':')[0]}-{options.superwords}-{options.digits in ('joined', 'free')}-{given.sample_mb:g}"
         cache = out / f"candidates-{rule}.json"
         if not cache.exists():
             pieces = propose(Path(folder), options, lambda step, share: None)
             cache.write_text(json.dumps(pieces), "utf-8")
-        vocabulary, _ = choose(json.loads(cache.read_text("utf-8")), lines, options, lambda step, share: None)
+        vocabulary, _ = choose(json.loads(cache.read_text("utf-8")), lines, options, lambda step, share: None, listed)
     vocabulary.save(path)
     return path
 
@@ -69,6 +75,10 @@ def held_out(folder: Path, limit: int) -> dict[str, list[str]]:
     return domains
 
 
+def _shares(text: str) -> dict[str, float]:
+    return {name: float(part) for name, part in (item.split("=") for item in text.split(","))}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("holdout", type=Path)
@@ -76,6 +86,7 @@ def main() -> None:
     parser.add_argument("--ranks", type=Path, required=True, help="o200k_base.tiktoken")
     parser.add_argument("--row", action="append", required=True)
     parser.add_argument("--candidates", type=int, help="default: twice the vocabulary")
+    parser.add_argument("--share", type=_shares, metavar="ko=PART,en=PART,...", help="default: those of the CLI")
     parser.add_argument("--sample-mb", type=float, default=90.0)
     parser.add_argument("--max-mb", type=float, default=0.8, help="text of each domain")
     given = parser.parse_args()

@@ -175,6 +175,9 @@ class TokenizerRecipe(_Section, frozen=True):
     #: Share of each language in the training sample; by default the shares of the mixture. For a Korean-first
     #: vocabulary more Korean than that pays: docs/tokenizer.md.
     sample_shares: dict[str, Share] | None = None
+    #: Frequency lists of words, by language: files of lines `word<TAB>frequency`, or `wordfreq` for the list of that
+    #: package. They help a language whose text comes from few sources: docs/tokenizer.md.
+    words: dict[str, str] = {}
     #: Documents (by hash) kept out of the training sample and used to evaluate.
     held_out_share: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.02
     #: Rank files in tiktoken's format to compare with, by name.
@@ -307,6 +310,7 @@ def _resolve(recipe: Recipe, base: Path) -> Recipe:
         recipe.tokenizer,
         model=absolute(recipe.tokenizer.model) if recipe.tokenizer.model else None,
         compare={name: absolute(path) for name, path in recipe.tokenizer.compare.items()},
+        words={name: at if at == "wordfreq" else absolute(at) for name, at in recipe.tokenizer.words.items()},
     )
     extract = recipe.extract
     if extract.language_model:

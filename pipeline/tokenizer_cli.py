@@ -54,6 +54,10 @@ def tokenizer() -> None:
 )
 @click.option("--weight", "weights", multiple=True, metavar="SOURCE=WEIGHT",
               help="Multiplies the part of a source in its bucket, by file name without endings.")  # fmt: skip
+@click.option("--words", multiple=True, metavar="BUCKET=FILE",
+              help="Frequency list, lines `word<TAB>frequency`, or `wordfreq`: that package's list.")  # fmt: skip
+@click.option("--words-part", type=float, default=0.3, show_default=True,
+              help="What such a list counts, as a part of its bucket's text.")  # fmt: skip
 @click.option("--sample-mb", type=float, default=90.0, show_default=True, help="Text to train on, in 10^6 bytes.")
 @click.option("--allow-smaller", is_flag=True, help="Too little text gives fewer pieces instead of an error.")
 @click.option("--threads", type=click.IntRange(1, 512), default=1, show_default=True, help="Of the trainer.")
@@ -64,6 +68,7 @@ def train(
     out: Path,
     shares: tuple[str, ...],
     weights: tuple[str, ...],
+    words: tuple[str, ...],
     sample_mb: float,
     quiet: bool,
     **given: Any,
@@ -71,20 +76,25 @@ def train(
     """Train on files.
 
     \b
-    Example:
+    Examples:
       algok tokenizer train ko=text/ko en=text/en code=text/code ja=text/ja zh=text/zh --out work/tok
+      algok tokenizer train ko=text/ko en=text/en --words ko=ko-words.tsv --words en=wordfreq --out work/tok
+
+    Lists of words help where the texts of a language come from few sources (docs/tokenizer.md).
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from algok.tokenizer.sample import default_shares, files_sample
     from algok.tokenizer.train import TrainOptions
     from algok.tokenizer.train import train as run
+    from algok.tokenizer.words import read_words
 
     with reported():
         wanted = _numbers(shares, "--share", 1.0)
         if wanted and abs(sum(wanted.values()) - 1) > 1e-3:
             raise InputError(f"the shares sum to {sum(wanted.values()):g}, not 1")
         heavy = _numbers(weights, "--weight", 1e6)
+        lists = {bucket: read_words(str(path), bucket) for bucket, path in _named(words, "--words")}
         most = int(sample_mb * 1_000_000)
         options = TrainOptions(**given, max_sample_bytes=max(1_000, most + most // 4))
         named = _named(texts, "texts")
@@ -97,7 +107,7 @@ def train(
             def tell(step: str, share: float) -> None:
                 progress.update(task, description=step, completed=share)
 
-            trained = run(documents, out, options, tell)
+            trained = run(documents, out, options, tell, lists)
     click.echo(f"{trained.pieces:,} pieces, SHA-256 {trained.sha256}\n{'model:':<12}{trained.model}")
     if wanted:
         click.echo(f"{'shares:':<12}" + ", ".join(f"{name} {share:.3f}" for name, share in sorted(wanted.items())))

@@ -41,7 +41,7 @@ class SampleFile:
     """Documents kept for training, in the order of the hash of their text.
 
     ``weights``: of the kept documents. ``read``/``read_bytes``: what came in. ``documents``/``text_bytes``: what is
-    kept, by bucket.
+    kept, by bucket. ``counted_bytes``: the same bytes times the documents' weights.
     """
 
     path: Path
@@ -52,6 +52,7 @@ class SampleFile:
     read_bytes: int = 0
     documents: Counter[str] = field(default_factory=Counter)
     text_bytes: Counter[str] = field(default_factory=Counter)
+    counted_bytes: dict[str, float] = field(default_factory=dict)
 
     def texts(self) -> Iterator[bytes]:
         """The kept documents, as UTF-8."""
@@ -96,6 +97,7 @@ def spool(documents: Iterable[str | Sample], path: Path, *, max_bytes: int, seed
         chosen = owner == index
         result.documents[label] = int(chosen.sum())
         result.text_bytes[label] = int(size[kept][chosen].sum())
+        result.counted_bytes[label] = float((size[kept] * result.weights)[chosen].sum())
     return result
 
 

@@ -11,7 +11,7 @@ import zstandard
 
 from algok.errors import InputError
 
-__all__ = ["SUFFIXES", "read_all", "read_parallel", "read_texts", "text_files"]
+__all__ = ["SUFFIXES", "open_text", "read_all", "read_parallel", "read_texts", "text_files"]
 
 #: What a file may end in; .gz and .zst may follow the first three.
 SUFFIXES = (".txt", ".jsonl", ".ndjson", ".parquet")
@@ -51,7 +51,7 @@ def read_texts(path: Path) -> Iterator[str]:
         if kind == ".parquet":
             yield from _parquet(path)
         elif kind == ".txt":
-            with _open(path) as file:
+            with open_text(path) as file:
                 texts = file.read().split(SEPARATOR)
             yield from (text for text in texts if text.strip())
         else:
@@ -65,7 +65,8 @@ def read_all(path: Path) -> list[str]:
     return [text for file in text_files(path) for text in read_texts(file)]
 
 
-def _open(path: Path) -> io.TextIOBase:
+def open_text(path: Path) -> io.TextIOBase:
+    """A file as UTF-8 text, decompressed by its ending (.gz, .zst); line breaks as they are."""
     if path.suffix == ".gz":
         return io.TextIOWrapper(gzip.open(path), "utf-8", newline="")
     if path.suffix == ".zst":
@@ -92,7 +93,7 @@ def read_parallel(path: Path) -> list[dict[str, str]]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    with _open(path) as file:
+    with open_text(path) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

@@ -17,7 +17,7 @@ import json
 import re
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import zip_longest
@@ -32,6 +32,7 @@ from algok.tokenizer.model import BYTE, CONTROL, COST_UNIT, NORMAL, SPACE, UNKNO
 from algok.tokenizer.prune import Lines
 from algok.tokenizer.sample import Sample, SampleFile, spool
 from algok.tokenizer.search import frequency_costs, search
+from algok.tokenizer.words import Words, with_words
 
 __all__ = [
     "DEFAULT_SPECIAL_TOKENS",
@@ -39,6 +40,7 @@ __all__ = [
     "SPACE_RULES",
     "TrainOptions",
     "TrainedTokenizer",
+    "add_words",
     "choose",
     "propose",
     "train",
@@ -90,6 +92,7 @@ class TrainOptions:
     ``special_tokens`` and ``reserved_tokens``: control pieces, by name and a number of free ones. ``max_piece_chars``:
     longest piece. ``joins``: join neighbours to new candidates. ``max_sample_bytes``: text trained on, UTF-8; more is
     sampled down by hash. ``max_line_bytes``: longer lines are cut for training.
+    ``words_part``: what a frequency list counts, as a part of its bucket's text by weighted bytes.
     ``frequency_weight``: how far a piece's frequency counts beside the number of pieces, in 1/64 piece per nat.
     ``allow_smaller``: a sample too small for ``vocab_size`` gives a smaller vocabulary instead of a StageError.
     ``threads``: of the trainer; does not change the result.
@@ -109,6 +112,7 @@ class TrainOptions:
     joins: bool = True
     max_sample_bytes: int = 100_000_000
     max_line_bytes: int = 16_384
+    words_part: float = 0.3
     frequency_weight: float = 1.0
     allow_smaller: bool = False
     threads: int = 1
@@ -130,6 +134,7 @@ class TrainOptions:
             "max_sample_bytes": (self.max_sample_bytes >= 1_000, "must be at least 1000"),
             # SentencePiece's trainer keeps positions within a line in 16 bits.
             "max_line_bytes": (64 <= self.max_line_bytes <= 65_000, "must lie in 64..65000"),
+            "words_part": (0 < self.words_part <= 10, "must be above 0 and at most 10"),
             "frequency_weight": (0 <= self.frequency_weight <= 4, "must lie in 0..4"),
             "threads": (1 <= self.threads <= 512, "must lie in 1..512"),
             "seed": (0 <= self.seed < 2**31, "must lie in 0..2**31-1"),
@@ -167,13 +172,17 @@ def train(
     out_dir: Path,
     options: TrainOptions | None = None,
     progress: Progress | None = None,
+    words: Mapping[str, Words] | None = None,
 ) -> TrainedTokenizer:
     """Train on the documents of ``sample`` and write tokenizer.model, tokenizer.vocab and training.json to ``out_dir``.
+
+    ``words``: frequency lists by bucket of the sample, as ``words.read_words`` reads them.
 
     ``progress(step, share)``: steps are sample, candidates, prune, write; share is 0..1 within the step. Memory: the
     sample twice, and about 30 bytes a byte of it in the trainer's child process.
 
-    Raises InputError for an empty sample, StageError if the sample cannot fill ``vocab_size`` or the trainer fails.
+    Raises InputError for an empty sample or a list of a bucket without text, StageError if the sample cannot fill
+    ``vocab_size`` or the trainer fails.
     """
     options = options or TrainOptions()
     tell: Progress = progress or (lambda step, share: None)
@@ -182,9 +191,10 @@ def train(
         tell("sample", 0.0)
         spooled = spool(sample, Path(folder, "sample"), max_bytes=options.max_sample_bytes, seed=options.seed)
         lines = write_lines(spooled, Path(folder), options.max_line_bytes)
+        lines, listed = add_words(lines, words or {}, spooled, options)
         tell("sample", 1.0)
         candidates = propose(Path(folder), options, tell)
-    vocabulary, uses = choose(candidates, lines, options, tell)
+    vocabulary, uses = choose(candidates, lines, options, tell, listed)
     tell("write", 0.0)
     digest = vocabulary.save(out_dir / "tokenizer.model")
     (out_dir / "tokenizer.vocab").write_text(_vocab_text(vocabulary), "utf-8")
@@ -194,6 +204,7 @@ def train(
         "special": vocabulary.special(),
         "options": asdict(options),
         "candidates": len(candidates),
+        "words": {bucket: len(found) for bucket, found in sorted((words or {}).items())},
         # Text pieces by their uses in the sample: what is rare here is learnt badly by a model.
         "uses_below": {str(limit): int((uses < limit).sum()) for limit in (1, 10, 100, 1_000)},
         "sample": {
@@ -274,10 +285,30 @@ def write_lines(spooled: SampleFile, folder: Path, max_bytes: int) -> Lines:
     )
 
 
+def add_words(
+    lines: Lines, lists: Mapping[str, Words], spooled: SampleFile, options: TrainOptions
+) -> tuple[Lines, list[str]]:
+    """``lines`` with the words of frequency lists by bucket, and these words as candidates.
+
+    Raises InputError for a list of a bucket without text.
+    """
+    if unknown := sorted(set(lists) - set(spooled.counted_bytes)):
+        raise InputError(
+            f"there is a list of words but no text of {', '.join(unknown)}; the sample has "
+            f"{', '.join(sorted(spooled.counted_bytes))}"
+        )
+    weights = {bucket: options.words_part * spooled.counted_bytes[bucket] for bucket in lists}
+    return with_words(lines, lists, weights, hangul_bare=options.superwords and options.spaces == "script")
+
+
 def choose(
-    candidates: list[str], lines: Lines, options: TrainOptions, tell: Progress
+    candidates: list[str], lines: Lines, options: TrainOptions, tell: Progress, listed: Iterable[str] = ()
 ) -> tuple[Vocabulary, npt.NDArray[np.int64]]:
-    """The vocabulary: fixed pieces, and the candidates that save most tokens; and the uses of its text pieces."""
+    """The vocabulary: fixed pieces, and the candidates that save most tokens; and the uses of its text pieces.
+
+    ``listed``: candidates from lists of words. Their single characters have to earn their place; the trainer's, which
+    cover the sample, are fixed.
+    """
     control = options.control_pieces()
     taken = {*_CORE, *control, *(f"<0x{b:02X}>" for b in range(256))}
     widths = (1, 2, 3) if options.digits in ("triples", "joined") else (1,)
@@ -288,7 +319,11 @@ def choose(
     if options.digits == "joined":
         found = [piece for piece in found if not _LONG_NUMBER.search(piece)]
     fixed = dict.fromkeys([*_BREAKS, *groups, *ascii_pieces, *(p for p in found if len(p) == 1)])
-    optional = dict.fromkeys(p for p in [*runs, *found] if p not in fixed and p.replace(" ", SPACE) not in taken)
+    optional = dict.fromkeys(
+        p
+        for p in [*runs, *found, *(p for p in listed if len(p) <= options.max_piece_chars)]
+        if p not in fixed and p.replace(" ", SPACE) not in taken
+    )
     surfaces = [p.encode("utf-8") for p in (*fixed, *optional)]
     room = options.vocab_size - len(_CORE) - len(control) - 256
     if len(fixed) > room:

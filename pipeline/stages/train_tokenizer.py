@@ -19,6 +19,7 @@ from algok.tokenizer.codec import Codec
 from algok.tokenizer.evaluate import evaluate
 from algok.tokenizer.sample import Sample
 from algok.tokenizer.train import TrainOptions, train
+from algok.tokenizer.words import read_words, words_version
 from algok.transforms.heartbeat import Progress
 from algok.transforms.sample import SampleText, sample_outputs
 from algok.transforms.sinks import FileReceipt
@@ -48,7 +49,8 @@ class TrainTokenizer:
     def parts(self, context: Context) -> dict[str, Any]:
         section = context.recipe.tokenizer
         given = {"model": checksum(section.model)} if section.model else {}
-        return {"tokenizer": {**msgspec.to_builtins(section), **given}, "seed": context.recipe.seed}
+        lists = {source: words_version(source) for source in section.words.values()}
+        return {"tokenizer": {**msgspec.to_builtins(section), **given}, "words": lists, "seed": context.recipe.seed}
 
     def run(self, context: Context, key: str) -> Result:
         section = context.recipe.tokenizer
@@ -132,13 +134,14 @@ class TrainTokenizer:
             threads=context.options.workers,
             seed=context.recipe.seed % 2**31,
         )
+        lists = {language: read_words(source, language) for language, source in section.words.items()}
         with context.reporter.step(self.name, "train", 1, 100) as display:
             order = {"sample": 0, "candidates": 1, "prune": 2, "write": 3}
 
             def show(step: str, share: float) -> None:
                 display.update(Progress(0, 0, int(25 * (order.get(step, 3) + share))))
 
-            trained = train(_training(samples), scratch, options, show)
+            trained = train(_training(samples), scratch, options, show, lists)
         return dict(trained.manifest)
 
 

@@ -174,6 +174,23 @@ class TestResume:
         if first:
             assert why in found[first][1]
 
+    def test_a_list_of_words_is_trained_with_and_its_content_counts(
+        self, crawl: list[str], copied: Path, tmp_path: Path
+    ) -> None:
+        words = tmp_path / "words.tsv"
+        words.write_text("쿠스쿠스\t9\n뷁뷁뷁\t8\n", "utf-8")
+        recipe = recipe_for(crawl, tokenizer={"words": {"ko": str(words)}})
+        done = run_to(recipe, copied, "train-tokenizer")
+        assert [name for name, stage in done.items() if stage.fresh] == ["train-tokenizer"]
+        assert done["train-tokenizer"].manifest.details["training"]["words"] == {"ko": 2}
+        assert "뷁뷁뷁" in (copied / "train-tokenizer/tokenizer.vocab").read_text("utf-8")
+        assert not plan_run(context(recipe, copied), STAGES[:5])[4][1]
+        words.write_text("쿠스쿠스\t9\n", "utf-8")
+        assert plan_run(context(recipe, copied), STAGES[:5])[4][1]
+        words.unlink()
+        with pytest.raises(InputError, match=r"words\.tsv"):
+            plan_run(context(recipe, copied), STAGES[:5])
+
     def test_a_changed_threshold_gives_what_a_fresh_run_gives(
         self, crawl: list[str], copied: Path, tmp_path: Path
     ) -> None:

@@ -20,6 +20,8 @@ def parse(text: str):
 
 def test_input_paths_are_relative_to_the_recipe() -> None:
     assert parse(GOOD).sources[0].paths == ["/base/in/*.warc.gz", "s3://bucket/a.warc.gz"]
+    found = parse(GOOD + "[tokenizer.words]\nko = 'ko.tsv'\nen = 'wordfreq'").tokenizer.words
+    assert found == {"ko": "/base/ko.tsv", "en": "wordfreq"}
 
 
 @pytest.mark.parametrize(
