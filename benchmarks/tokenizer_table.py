@@ -6,8 +6,8 @@
 
 A row is SIZE, SIZE:words (with the lists of words of the package wordfreq, but for code), SIZE:plain (no superwords),
 SIZE:triples or SIZE:single (digits). Each is what `algok tokenizer train` with the same options trains, its defaults
-where the row says nothing. Models, candidates and evaluations are kept in
-the second folder, so a row that is there is not trained again: other shares need another folder.
+where the row says nothing. Models, candidates and evaluations are kept in the second folder, so a row that is there is
+not trained again: other shares need another folder.
 """
 
 import argparse

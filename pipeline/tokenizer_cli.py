@@ -94,7 +94,10 @@ def train(
         if wanted and abs(sum(wanted.values()) - 1) > 1e-3:
             raise InputError(f"the shares sum to {sum(wanted.values()):g}, not 1")
         heavy = _numbers(weights, "--weight", 1e6)
-        lists = {bucket: read_words(str(path), bucket) for bucket, path in _named(words, "--words")}
+        sources = _named(words, "--words")
+        lists = {bucket: read_words(str(path), bucket) for bucket, path in sources}
+        if len(lists) < len(sources):
+            raise InputError(f"--words {' --words '.join(words)}: one list for a bucket")
         most = int(sample_mb * 1_000_000)
         options = TrainOptions(**given, max_sample_bytes=max(1_000, most + most // 4))
         named = _named(texts, "texts")

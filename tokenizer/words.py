@@ -44,13 +44,20 @@ def read_words(source: str, language: str) -> dict[str, float]:
     """The MOST_WORDS most frequent words of ``source``: a file of lines ``word<TAB>frequency`` (UTF-8, also .gz and
     .zst), or "wordfreq": the package's largest list of ``language``.
 
-    Words with digits or white space are left out: a list's tokeniser has changed or cut them.
     Raises InputError that names the file and the line, or says which languages the package has.
     """
-    found = _packaged(language) if source == WORDFREQ else _read(Path(source))
-    whole = [(w, f) for w, f in found.items() if not any(c.isdigit() or c.isspace() or c == "\u2581" for c in w)]
-    if not whole:
+    found = _usable(_packaged(language) if source == WORDFREQ else _read(Path(source)))
+    if not found:
         raise InputError(f"the list of words {source} has no word without digits and white space")
+    return found
+
+
+def _usable(words: Words) -> dict[str, float]:
+    """The MOST_WORDS most frequent, in that order, without those that have digits (a list's tokeniser has cut or masked
+    numbers), white space or what cannot be seen: no piece may be learnt from those."""
+    whole = [
+        (w, f) for w, f in words.items() if w and w.isprintable() and not any(c in " \u2581" or c.isdigit() for c in w)
+    ]
     return dict(sorted(whole, key=lambda item: (-item[1], item[0]))[:MOST_WORDS])
 
 
@@ -104,15 +111,17 @@ def with_words(
 
     ``lists``: by bucket. ``weights``: of each list, in weighted bytes of text: its words' weights times their bytes sum
     to that. A space stands before a word but for scripts that write none, and for Hangul with ``hangul_bare``: there it
-    ends words.
+    ends words. Raises InputError for a frequency that is not above 0.
     """
     texts: list[bytes] = []
     counts = []
-    for bucket, words in sorted(lists.items()):
-        order = sorted(words, key=lambda word: (-words[word], word))
+    for bucket, given in sorted(lists.items()):
+        words = _usable(given)
+        if any(not 0 < frequency < float("inf") for frequency in words.values()):
+            raise InputError(f"the list of words of {bucket} has a frequency that is not above 0")
         bare = _BARE if hangul_bare else _BARE_BUT_HANGUL
-        data = [(word if bare.match(word) else " " + word).encode("utf-8", "replace") for word in order]
-        frequency = np.array([words[word] for word in order], np.float64)
+        data = [(word if bare.match(word) else " " + word).encode("utf-8", "replace") for word in words]
+        frequency = np.array([*words.values()], np.float64)
         sizes = np.array([len(d) for d in data], np.float64)
         texts += data
         counts.append(frequency * weights[bucket] / float((frequency * sizes).sum()))

@@ -69,6 +69,8 @@ def test_a_list_weighs_its_part_of_the_text() -> None:
     assert longer.weights[2] == pytest.approx(3 * longer.weights[3])
     assert with_words(lines, lists, {"ko": 1.0, "en": 1.0}, hangul_bare=False)[1] == [" word", " 한국", " 말"]
     assert with_words(lines, {}, {}, hangul_bare=True) == (lines, [])
+    odd = dict.fromkeys(["a\nb", "a b", "4x4", "\u2581a", "\0", "\ud800", "", "좋아"], 1.0)
+    assert with_words(lines, {"ko": odd}, {"ko": 1.0}, hangul_bare=True)[1] == ["좋아"]
 
 
 def test_files_of_words(tmp_path: Path) -> None:
@@ -125,6 +127,8 @@ def test_wordfreq_or_a_word_about_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bad_lists_are_named(documents: list[str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no text of fr; the sample has ko"):
         train([Sample(documents[0], "ko")], tmp_path, OPTIONS, words={"fr": {"mot": 1.0}})
+    with pytest.raises(InputError, match="of ko has a frequency that is not above 0"):
+        train([Sample(documents[0], "ko")], tmp_path, OPTIONS, words={"ko": {"말": 0.0}})
     with pytest.raises(RecipeError, match="words_part"):
         TrainOptions(words_part=0.0)
 
@@ -139,6 +143,9 @@ def test_on_the_command_line(documents: list[str], tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "out/training.json").read_text("utf-8"))
     assert manifest["words"] == {"ko": len(new_words(documents))}
     assert manifest["options"]["words_part"] == 1.0
+    result = CliRunner().invoke(tokenizer, [*arguments, "--words", f"ko={words}", "--words", f"ko={words}"])
+    assert result.exit_code != 0
+    assert "one list for a bucket" in result.output
     result = CliRunner().invoke(tokenizer, [*arguments, "--words", f"en={words}"])
     assert result.exit_code != 0
     assert "no text of en" in result.output
