@@ -47,10 +47,9 @@ def trained(row: str, holdout: Path, out: Path, given: argparse.Namespace) -> Pa
         documents = files_sample(named, shares, max_bytes=most, seed=0)
         spooled = spool(documents, Path(folder, "sample"), max_bytes=most * 5 // 4, seed=0)
         lines = write_lines(spooled, Path(folder), options.max_line_bytes)
-        listed: list[str] = []
-        if row.endswith(":words"):
-            lists = {language: read_words(WORDFREQ, language) for language in LANGUAGES if language != "code"}
-            lines, listed = add_words(lines, lists, spooled, options)
+        with_list = [language for language in LANGUAGES if language != "code" and row.endswith(":words")]
+        lists = {language: read_words(WORDFREQ, language) for language in with_list}
+        lines, listed = add_words(lines, lists, spooled, options)
         rule = f"{row.split(':')[0]}-{options.superwords}-{options.digits in ('joined', 'free')}-{given.sample_mb:g}"
         cache = out / f"candidates-{rule}.json"
         if not cache.exists():

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ import zstandard
 
 from algok.errors import InputError
 
-__all__ = ["SUFFIXES", "open_text", "read_all", "read_parallel", "read_texts", "text_files"]
+__all__ = ["SUFFIXES", "open_text", "read_all", "read_parallel", "read_texts", "readable", "text_files"]
 
 #: What a file may end in; .gz and .zst may follow the first three.
 SUFFIXES = (".txt", ".jsonl", ".ndjson", ".parquet")
@@ -47,7 +48,7 @@ def read_texts(path: Path) -> Iterator[str]:
     kind = _kind(path)
     if not kind:
         raise InputError(f"{path}: a file of texts ends in {', '.join(SUFFIXES)} (also .gz and .zst behind them)")
-    try:
+    with readable(path):
         if kind == ".parquet":
             yield from _parquet(path)
         elif kind == ".txt":
@@ -56,13 +57,20 @@ def read_texts(path: Path) -> Iterator[str]:
             yield from (text for text in texts if text.strip())
         else:
             yield from _lines(path)
-    except (OSError, UnicodeDecodeError, zstandard.ZstdError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
 
 
 def read_all(path: Path) -> list[str]:
     """The texts of a file, or of all files below a folder. Raises InputError as ``text_files`` and ``read_texts``."""
     return [text for file in text_files(path) for text in read_texts(file)]
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Makes an InputError that names ``path`` of what reading, decompressing and decoding it may raise."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, zstandard.ZstdError, EOFError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
 
 
 def open_text(path: Path) -> io.TextIOBase:
@@ -80,15 +88,13 @@ def read_parallel(path: Path) -> list[dict[str, str]]:
     Raises InputError that names the file and the line for what cannot be read.
     """
     pairs: dict[str, dict[str, str]] = {}
-    try:
+    with readable(path):
         for number, row in _rows(path):
             pair, language, text = row.get("pair"), row.get("lang"), row.get("text")
             if not isinstance(pair, str) or not isinstance(language, str) or not isinstance(text, str):
                 raise InputError(f"{path}, line {number}: needs the strings `pair`, `lang` and `text`")
             if text:
                 pairs.setdefault(pair, {})[language] = text
-    except (OSError, UnicodeDecodeError, zstandard.ZstdError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
     return list(pairs.values())
 
 

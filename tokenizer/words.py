@@ -4,7 +4,6 @@ A sample with few sources of a language teaches their words and not others. A li
 words, of other people's counting, counts like a document a word.
 """
 
-import hashlib
 import importlib
 import re
 from collections.abc import Mapping
@@ -14,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zstandard
 
 from algok.errors import InputError
 from algok.tokenizer.prune import Lines
-from algok.tokenizer.texts import open_text
+from algok.tokenizer.texts import open_text, readable
 
-__all__ = ["MOST_WORDS", "WORDFREQ", "Words", "read_words", "with_words", "words_version"]
+__all__ = ["MOST_WORDS", "WORDFREQ", "Words", "read_words", "with_words", "wordfreq_version"]
 
 #: Words of a list that count: 320,000 English words save no more than the first 80,000 (docs/tokenizer.md).
 MOST_WORDS = 80_000
@@ -32,9 +30,9 @@ _NO_PACKAGE = "lists of words from wordfreq need that package: pip install 'algo
 
 _LINE = re.compile(r"([^\t]+)\t([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)")
 
-#: Han and kana write no spaces; with them, Hangul.
-_BARE_BUT_HANGUL = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
-_BARE = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
+#: Han and kana, which write no spaces; with them, Hangul.
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+_BARE = {False: re.compile(f"[{_UNSPACED}]"), True: re.compile(f"[{_UNSPACED}\uac00-\ud7a3]")}
 
 #: Word -> frequency, of any unit.
 Words = Mapping[str, float]
@@ -61,18 +59,10 @@ def _usable(words: Words) -> dict[str, float]:
     return dict(sorted(whole, key=lambda item: (-item[1], item[0]))[:MOST_WORDS])
 
 
-def words_version(source: str) -> str:
-    """What tells one content of ``source`` from another: SHA-256 of the file, or the package's version.
-
-    Raises InputError as ``read_words`` where neither is there.
-    """
-    if source != WORDFREQ:
-        try:
-            return hashlib.sha256(Path(source).read_bytes()).hexdigest()
-        except OSError as error:
-            raise InputError(f"the list of words {source} cannot be read: {error.strerror}") from error
+def wordfreq_version() -> str:
+    """The version of the package wordfreq. Raises InputError where it is not installed."""
     try:
-        return f"{WORDFREQ} {version(WORDFREQ)}"
+        return version(WORDFREQ)
     except PackageNotFoundError as error:
         raise InputError(_NO_PACKAGE) from error
 
@@ -92,15 +82,12 @@ def _read(path: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     if not path.is_file():
         raise InputError(f"there is no file {path}; a list of words is a file, or the name {WORDFREQ}")
-    try:
-        with open_text(path) as file:
-            for number, line in enumerate(file, 1):
-                match = _LINE.fullmatch(line.rstrip("\r\n"))
-                if match is None or not 0 < float(match[2]) < float("inf"):
-                    raise InputError(f"{path}, line {number}: not a word, a tab and a frequency above 0")
-                found[match[1]] = found.get(match[1], 0.0) + float(match[2])
-    except (OSError, UnicodeDecodeError, zstandard.ZstdError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+    with readable(path), open_text(path) as file:
+        for number, line in enumerate(file, 1):
+            match = _LINE.fullmatch(line.rstrip("\r\n"))
+            if match is None or not 0 < float(match[2]) < float("inf"):
+                raise InputError(f"{path}, line {number}: not a word, a tab and a frequency above 0")
+            found[match[1]] = found.get(match[1], 0.0) + float(match[2])
     return found
 
 
@@ -113,14 +100,14 @@ def with_words(
     to that. A space stands before a word but for scripts that write none, and for Hangul with ``hangul_bare``: there it
     ends words. Raises InputError for a frequency that is not above 0.
     """
+    bare = _BARE[hangul_bare]
     texts: list[bytes] = []
     counts = []
     for bucket, given in sorted(lists.items()):
         words = _usable(given)
         if any(not 0 < frequency < float("inf") for frequency in words.values()):
             raise InputError(f"the list of words of {bucket} has a frequency that is not above 0")
-        bare = _BARE if hangul_bare else _BARE_BUT_HANGUL
-        data = [(word if bare.match(word) else " " + word).encode("utf-8", "replace") for word in words]
+        data = [(word if bare.match(word) else " " + word).encode("utf-8") for word in words]
         frequency = np.array([*words.values()], np.float64)
         sizes = np.array([len(d) for d in data], np.float64)
         texts += data

@@ -19,7 +19,7 @@ from algok.tokenizer.codec import Codec
 from algok.tokenizer.evaluate import evaluate
 from algok.tokenizer.sample import Sample
 from algok.tokenizer.train import TrainOptions, train
-from algok.tokenizer.words import read_words, words_version
+from algok.tokenizer.words import WORDFREQ, read_words, wordfreq_version
 from algok.transforms.heartbeat import Progress
 from algok.transforms.sample import SampleText, sample_outputs
 from algok.transforms.sinks import FileReceipt
@@ -49,7 +49,7 @@ class TrainTokenizer:
     def parts(self, context: Context) -> dict[str, Any]:
         section = context.recipe.tokenizer
         given = {"model": checksum(section.model)} if section.model else {}
-        lists = {source: words_version(source) for source in section.words.values()}
+        lists = {at: wordfreq_version() if at == WORDFREQ else checksum(at) for at in section.words.values()}
         return {"tokenizer": {**msgspec.to_builtins(section), **given}, "words": lists, "seed": context.recipe.seed}
 
     def run(self, context: Context, key: str) -> Result:
